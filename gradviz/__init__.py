@@ -1,0 +1,53 @@
+"""gradviz: see how gradients accumulate, micro-step by micro-step, and what is wrong.
+
+Names are loaded when they are first used, so that `import gradviz` costs nothing and brings in
+neither torch nor plotly nor streamlit.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradviz.errors import GradvizError as GradvizError
+    from gradviz.figures import plot_build_up as plot_build_up
+    from gradviz.figures import plot_grad_flow as plot_grad_flow
+    from gradviz.figures import plot_layer_flow as plot_layer_flow
+    from gradviz.figures import plot_sawtooth as plot_sawtooth
+    from gradviz.figures import plot_waterfall as plot_waterfall
+    from gradviz.recording import Recorder as Recorder
+    from gradviz.recording import watch as watch
+    from gradviz.store import Run as Run
+    from gradviz.store import RunSummary as RunSummary
+    from gradviz.store import list_runs as list_runs
+    from gradviz.store import open_run as open_run
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "GradvizError": "gradviz.errors",
+    "Recorder": "gradviz.recording",
+    "Run": "gradviz.store",
+    "RunSummary": "gradviz.store",
+    "list_runs": "gradviz.store",
+    "open_run": "gradviz.store",
+    "plot_build_up": "gradviz.figures",
+    "plot_grad_flow": "gradviz.figures",
+    "plot_layer_flow": "gradviz.figures",
+    "plot_sawtooth": "gradviz.figures",
+    "plot_waterfall": "gradviz.figures",
+    "watch": "gradviz.recording",
+}
+
+__all__ = sorted(_HOME)  # pyright: ignore
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'gradviz' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,40 @@
+"""The error tree: one root, one class a way to fail.
+
+GradvizError
+|-- WatchError            gradviz.watch was given something that it cannot watch
+|-- RunFolderError        the run folder cannot be created or written
+|-- RunNotFoundError      no run under that name or path
+|-- RunFormatError        a run.json that is not ours, is damaged, or is newer than this version
+|-- DamagedPartError      a part file fails its checksum, its schema or its size guard
+`-- QueryError            a layer, an update range, a phase or a column that the run does not have
+
+Every message says what was asked, what is there and what to do.
+"""
+
+
+class GradvizError(Exception):
+    """Root of every error that gradviz raises on purpose."""
+
+
+class WatchError(GradvizError):
+    """`gradviz.watch` was given something that it cannot watch."""
+
+
+class RunFolderError(GradvizError):
+    """The run folder cannot be created or written."""
+
+
+class RunNotFoundError(GradvizError):
+    """No run under that name or path."""
+
+
+class RunFormatError(GradvizError):
+    """A `run.json` that is not ours, is damaged, or is newer than this version of gradviz."""
+
+
+class DamagedPartError(GradvizError):
+    """A part file fails its checksum, its schema or its size guard."""
+
+
+class QueryError(GradvizError):
+    """A layer, an update range, a phase or a column that the run does not have."""

@@ -1,0 +1,91 @@
+"""The words and numbers that every room shares: phases, layers, one event on its way to the disk.
+
+Imports nothing heavy: recording, store, analysis and the app all read from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FORMAT_MARK = "gradviz-run"
+FORMAT_VERSION = 1
+
+
+class Phase(IntEnum):
+    """What kind of moment an event is; the number is what the files hold."""
+
+    RESET = 0
+    MICRO_STEP = 1
+    EDIT = 2
+    UPDATE = 3
+
+
+PHASES: tuple[str, ...] = tuple(phase.name.lower() for phase in Phase)
+"""Names of the phases, in the order of their numbers: the categories of the column `phase`."""
+
+
+class RunState(StrEnum):
+    """How a run stands, as its heartbeat and its lock tell."""
+
+    LIVE = "live"
+    FINISHED = "finished"
+    STOPPED = "stopped"  # Ctrl-C
+    CRASHED = "crashed"  # an exception left the training loop
+    SUPERSEDED = "superseded"  # the same model was watched again (a notebook cell run twice)
+    INTERRUPTED = "interrupted"  # the process vanished without a word
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One recorded parameter: a row of `Run.layers`.
+
+    `name` is the dotted name from `named_parameters()`, escaped and capped at 512 characters;
+    `shared_names` are the other names of a tied weight; `module_type` the class of the owning module.
+    """
+
+    layer_id: int
+    name: str
+    shape: tuple[int, ...]
+    numel: int
+    dtype: str
+    module_type: str
+    trainable: bool
+    shared_names: tuple[str, ...] = ()
+
+
+# Columns of `EventRecord.sums`: what one look at a gradient yields, before any rounding (float64).
+# A negative NONFINITE means "no gradient" (None), and the other numbers of that tensor are then void.
+L1, SQUARES, MAX, NONFINITE, ZEROS = range(5)  # of p.grad: sum |x|, sum x^2, max |x|, count, count
+MICRO_L1, MICRO_SQUARES, MICRO_MAX, MICRO_NONFINITE = range(5, 9)  # of g_k, this backward's own share
+PREVIOUS_SQUARES = 9  # sum x^2 of G_{k-1}; NaN where unknown. The cosine follows by polarisation
+SUMS_WIDTH = 10
+
+Scalar = float | int | Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """One event on its way from the recorder to the writer.
+
+    `layer_ids` [P] int32 ascending; `sums` [P, SUMS_WIDTH] float64, or a callable that fetches it from
+    the device and is called on the writer's thread only. `scalars` values may be such callables too.
+    `numels` [P] int64 are the element counts that the means divide by.
+    """
+
+    event: int
+    update: int
+    micro_step: int
+    phase: Phase
+    seconds: float
+    layer_ids: NDArray[np.int32]
+    numels: NDArray[np.int64]
+    sums: NDArray[np.float64] | Callable[[], NDArray[np.float64]]
+    scalars: Mapping[str, Scalar] = field(default_factory=dict)
