@@ -8,6 +8,8 @@ GradvizError
 |-- DamagedPartError      a part file fails its checksum, its schema or its size guard
 `-- QueryError            a layer, an update range, a phase or a column that the run does not have
 
+GradvizWarning            something was not recorded as asked; training goes on
+
 Every message says what was asked, what is there and what to do.
 """
 
@@ -38,3 +40,7 @@ class DamagedPartError(GradvizError):
 
 class QueryError(GradvizError):
     """A layer, an update range, a phase or a column that the run does not have."""
+
+
+class GradvizWarning(UserWarning):
+    """Something was not recorded, or not where it was asked for; training goes on."""

@@ -6,9 +6,9 @@ Imports nothing heavy: recording, store, analysis and the app all read from here
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,9 +71,8 @@ SUMS_WIDTH = 10
 Scalar = float | int | Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class EventRecord:
-    """One event on its way from the recorder to the writer.
+class EventRecord(NamedTuple):
+    """One event on its way from the recorder to the writer (a tuple: it is built on the training thread).
 
     `layer_ids` [P] int32 ascending; `sums` [P, SUMS_WIDTH] float64, or a callable that fetches it from
     the device and is called on the writer's thread only. `scalars` values may be such callables too.
@@ -88,4 +87,4 @@ class EventRecord:
     layer_ids: NDArray[np.int32]
     numels: NDArray[np.int64]
     sums: NDArray[np.float64] | Callable[[], NDArray[np.float64]]
-    scalars: Mapping[str, Scalar] = field(default_factory=dict)
+    scalars: Mapping[str, Scalar]
