@@ -51,3 +51,23 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+def namesake() -> str | None:
+    """Version of the unrelated distribution called exactly `gradviz`, if it is installed beside this one."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("gradviz")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+if (_other := namesake()) is not None:
+    import warnings
+
+    warnings.warn(
+        f"An unrelated package called gradviz ({_other}) is installed; it and this one (gradviz-dashboard) "
+        "overwrite each other's files. Run `gradviz doctor` to see what to do.",
+        stacklevel=2,
+    )

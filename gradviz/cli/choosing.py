@@ -1,0 +1,78 @@
+"""Which folder and which run a command is about."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradviz.errors import RunNotFoundError
+
+if TYPE_CHECKING:
+    from gradviz.store import RunSummary
+
+_LISTED = 5
+
+
+def chosen_folder(folder: Path | None) -> Path:
+    """The folder that was asked for, else `$GRADVIZ_DIR` or `./gradviz_runs`; it must be there.
+
+    Raises RunNotFoundError when it is not, or is a file.
+    """
+    from gradviz.store.places import default_folder
+
+    chosen = (folder or default_folder()).expanduser().absolute()
+    if chosen.is_dir():
+        return chosen
+    if chosen.exists():
+        raise RunNotFoundError(f"{chosen} is a file, not a folder of runs. Give the folder that holds it.")
+    raise RunNotFoundError(
+        f"There is no folder {chosen}. Record a run (`gradviz demo` makes one), or name another folder."
+    )
+
+
+def find_run(asked: str, folder: Path | None = None) -> Path:
+    """The run called `asked`: a path, the name of a run folder, or the name given to `watch` (its newest run).
+
+    Names are looked for in `folder`, else in the default folder and among the sample runs.
+    Raises RunNotFoundError, which says what is there.
+    """
+    if _is_path(asked) and (Path(asked) / "run.json").is_file():
+        return Path(asked)
+    places = _places(folder)
+    runs = [run for place in places for run in _runs_in(place)]
+    for run in runs:
+        if asked == run.path.name:
+            return run.path
+    for run in runs:  # newest first within a place
+        if asked == run.name:
+            return run.path
+    raise RunNotFoundError(_not_found(asked, places, runs))
+
+
+def _is_path(asked: str) -> bool:
+    return bool(asked) and "\0" not in asked
+
+
+def _places(folder: Path | None) -> list[Path]:
+    from gradviz.store.places import default_folder, sample_folder
+
+    return [folder] if folder is not None else [default_folder(), sample_folder()]
+
+
+def _runs_in(place: Path) -> list[RunSummary]:
+    from gradviz.store import list_runs
+
+    return list_runs(place) if place.is_dir() else []
+
+
+def _not_found(asked: str, places: list[Path], runs: list[RunSummary]) -> str:
+    from gradviz.cli.terminal import shown
+
+    where = " or ".join(str(place) for place in places)
+    if not runs:
+        return f"Run '{shown(asked)}' not found: no runs in {where}. Record one with `gradviz demo`."
+    names = list(dict.fromkeys(run.path.name for run in runs))
+    near = difflib.get_close_matches(asked, names, n=_LISTED, cutoff=0.3) or names[:_LISTED]
+    more = f" and {len(names) - len(near)} more (`gradviz ls` lists them)" if len(names) > len(near) else ""
+    return f"Run '{shown(asked)}' not found in {where}. Found: {', '.join(map(shown, near))}{more}."

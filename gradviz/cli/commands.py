@@ -1,0 +1,116 @@
+"""The commands themselves: arguments in, one call into the room that does it, text or JSON out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gradviz.errors import GradvizError
+
+application = typer.Typer(
+    name="gradviz",
+    help="See how gradients accumulate in a PyTorch training, micro-step by micro-step.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Folder = Annotated[
+    Path | None,
+    typer.Argument(metavar="[DIR]", help="Folder of runs.", show_default="$GRADVIZ_DIR or ./gradviz_runs"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Port = Annotated[int | None, typer.Option(help="Port.", show_default="the first free one from 8501 on")]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address, open no browser.")]
+
+
+def main() -> None:
+    """Run one command; an error of ours is one sentence and exit code 2, never a traceback."""
+    try:
+        application()
+    except GradvizError as error:
+        from gradviz.cli.terminal import complain
+
+        complain(str(error))
+        sys.exit(2)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from gradviz import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@application.callback()
+def _start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version  # handled by its callback
+
+
+@application.command()
+def view(
+    folder: Folder = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Port = None,
+    no_browser: NoBrowser = False,
+) -> None:
+    """Open the dashboard on a folder of runs; without one, on your runs and the shipped samples."""
+    from gradviz.cli.dashboard import Dashboard, view_forever
+
+    view_forever(Dashboard.on(folder, host=host, port=port), open_browser=not no_browser)
+
+
+@application.command()
+def ls(folder: Folder = None, json: Json = False) -> None:
+    """List the runs of a folder, newest first."""
+    from gradviz.cli.listing import print_runs
+
+    print_runs(folder, as_json=json)
+
+
+@application.command()
+def summary(
+    run: Annotated[str, typer.Argument(help="A run folder, or the name of a run.")],
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="Folder to look for the name in.", show_default="your runs and the samples")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say what one run holds: layers, windows and their lengths, resets, state, damage."""
+    from gradviz.cli.choosing import find_run
+    from gradviz.cli.summary import print_summary
+
+    print_summary(find_run(run, folder), as_json=json)
+
+
+@application.command()
+def demo(
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="Folder for the run.", show_default="$GRADVIZ_DIR or ./gradviz_runs")
+    ] = None,
+    updates: Annotated[int, typer.Option(min=1, help="How many updates to train.")] = 300,
+    port: Port = None,
+    no_browser: NoBrowser = False,
+    train_only: Annotated[bool, typer.Option("--train-only", help="Record and exit, no dashboard.")] = False,
+) -> None:
+    """Train a small real model with accumulation and watch it live in the dashboard."""
+    from gradviz.cli.demo import run_demo
+
+    run_demo(folder, updates=updates, port=port, open_browser=not no_browser, train_only=train_only)
+
+
+@application.command()
+def doctor(folder: Folder = None, json: Json = False) -> None:
+    """Check this installation and say what to do about what is missing; exit code 1 on a problem."""
+    from gradviz.cli.doctor import print_checks
+
+    if not print_checks(folder, as_json=json):
+        raise typer.Exit(1)
