@@ -1,0 +1,91 @@
+"""The window ledger: one row a window, what went in and what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradviz.analysis.frames import NO_GRADIENT, Flags, Floats, Integers, values_at
+from gradviz.analysis.totals import Totals, totals
+from gradviz.schema import Phase
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class WindowLedger:
+    """`frame` has one row a window that has a micro-step:
+
+    update, length (micro-steps), consumed (an optimizer stepped on it), reset (`clean`, `not reset` or `unknown`,
+    as its first backward found it), residual (l2 of what was left), edits, nonfinite (elements of G_n),
+    loss (summed over the window: the number whose gradient G_n is), lr, seconds (of its last event since the
+    start), l2 (of G_n), coherence (||G_n|| / sum ||g_k||: 1 aligned, 1/sqrt(n) noise).
+    """
+
+    frame: pd.DataFrame
+
+
+def window_ledger(gradients: pd.DataFrame, events: pd.DataFrame | None = None) -> WindowLedger:
+    """The ledger over all rows given: norms are those of all their layers together."""
+    import pandas as pd  # the frames given have loaded it: figures, which read only records, need not
+
+    total = totals(gradients)
+    axis = total.axis
+    windows = len(axis.update)
+    micro = axis.phase == Phase.MICRO_STEP
+    last = _last_rows(axis.window, micro, windows)
+    loss = values_at(events, "loss", axis.event)
+    norms = _sums(axis.window, micro, total.micro_value, windows)
+    frame = pd.DataFrame(
+        {
+            "update": axis.update,
+            "length": axis.length,
+            "consumed": _any(axis.window, axis.phase == Phase.UPDATE, windows),
+            **_resets(total, windows),
+            "edits": np.bincount(axis.window[axis.phase == Phase.EDIT], minlength=windows),
+            "nonfinite": np.maximum(total.nonfinite[last], 0),
+            "loss": _sums(axis.window, micro, loss, windows),
+            "lr": _last_known(axis.window, values_at(events, "lr", axis.event), windows),
+            "seconds": _last_known(axis.window, values_at(events, "seconds", axis.event), windows),
+            "l2": total.value[last],
+            "coherence": np.divide(total.value[last], norms, out=np.full(windows, np.nan), where=norms > 0),
+        }
+    )
+    return WindowLedger(frame[_any(axis.window, micro, windows)].reset_index(drop=True))
+
+
+def _resets(total: Totals, windows: int) -> dict[str, list[str] | Floats]:
+    axis = total.axis
+    resets = np.flatnonzero(axis.phase == Phase.RESET)
+    state = ["unknown"] * windows
+    residual = np.full(windows, np.nan)
+    for row, window in zip(resets, axis.window[resets], strict=True):
+        clean = total.nonfinite[row] == NO_GRADIENT or total.value[row] == 0
+        state[window] = "clean" if clean else "not reset"
+        residual[window] = 0.0 if clean else total.value[row]
+    return {"reset": state, "residual": residual}
+
+
+def _any(window: Integers, rows: Flags, windows: int) -> Flags:
+    return np.bincount(window[rows], minlength=windows) > 0
+
+
+def _sums(window: Integers, rows: Flags, values: Floats, windows: int) -> Floats:
+    """Sums a window; NaN where one value is unknown."""
+    return np.bincount(window[rows], weights=values[rows], minlength=windows)
+
+
+def _last_rows(window: Integers, rows: Flags, windows: int) -> Integers:
+    last = np.zeros(windows, dtype=np.int64)
+    np.maximum.at(last, window[rows], np.flatnonzero(rows))
+    return last
+
+
+def _last_known(window: Integers, values: Floats, windows: int) -> Floats:
+    """The last value of each window that is not NaN."""
+    known = np.isfinite(values)
+    last = _last_rows(window, known, windows)
+    return np.where(_any(window, known, windows), values[last], np.nan) if len(values) else np.zeros(0)

@@ -1,0 +1,133 @@
+"""The sawtooth: one layer's accumulated gradient G_k over all micro-steps, with what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradviz.analysis.frames import (
+    NO_GRADIENT,
+    Flags,
+    Floats,
+    Integers,
+    Statistic,
+    counts,
+    floats,
+    integers,
+    phases,
+    rows_of_layer,
+    values_at,
+)
+from gradviz.analysis.windows import WindowAxis, window_axis
+from gradviz.schema import Phase
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Sawtooth:
+    """One layer, N events in order, in W windows. `nonfinite` is -1 where there was no gradient (None).
+
+    `value` is the statistic of `p.grad`: G_0 in a `reset` row, G_k in a `micro_step` row, what is left in an
+    `edit` row, what the optimizer consumed in an `update` row. `micro_value` is the statistic of g_k.
+    `joined` says that the event before this one was recorded, so that a line may lead here.
+    """
+
+    layer: str
+    statistic: Statistic
+    event: Integers
+    update: Integers
+    micro_step: Integers
+    phase: Integers
+    window: Integers
+    x: Floats
+    value: Floats
+    micro_value: Floats
+    nonfinite: Integers
+    micro_nonfinite: Integers
+    cosine: Floats
+    loss: Floats
+    joined: Flags
+    window_update: Integers
+    window_start: Floats
+    window_length: Integers
+    window_missed: Integers
+    windows_total: int
+
+    @property
+    def windows_shown(self) -> int:
+        """How many windows have a micro-step here."""
+        return len(np.unique(self.window[self.phase == Phase.MICRO_STEP]))
+
+    @property
+    def clean(self) -> Flags:
+        """Reset rows that found nothing: no gradient at all, or exact zeros."""
+        return (self.phase == Phase.RESET) & ((self.nonfinite == NO_GRADIENT) | (self.value == 0))
+
+    @property
+    def not_reset(self) -> Flags:
+        """Reset rows that found something left, and a window that builds on this stale gradient.
+
+        What is left when a run ends is no fault: many loops clear at the top of the next iteration.
+        """
+        return (self.phase == Phase.RESET) & ~self.clean & (self.window_length[self.window] > 0)
+
+
+def sawtooth(
+    gradients: pd.DataFrame,
+    *,
+    layer: str,
+    statistic: Statistic = "mean_abs",
+    events: pd.DataFrame | None = None,
+) -> Sawtooth:
+    """The sawtooth of `layer`; the axis is that of *all* rows given, so that several layers share it.
+
+    `events` (of `Run.events()`) adds the loss of each micro-step.
+    """
+    axis = window_axis(gradients)
+    rows = rows_of_layer(gradients, layer)
+    event, micro_step, phase = integers(rows, "event"), integers(rows, "micro_step"), phases(rows)
+    place = np.searchsorted(axis.event, event)
+    window = axis.window[place]
+    return Sawtooth(
+        layer=layer,
+        statistic=statistic,
+        event=event,
+        update=integers(rows, "update"),
+        micro_step=micro_step,
+        phase=phase,
+        window=window,
+        x=axis.x[place],
+        value=floats(rows, statistic),
+        micro_value=floats(rows, f"micro_{statistic}"),
+        nonfinite=counts(rows, "nonfinite"),
+        micro_nonfinite=counts(rows, "micro_nonfinite"),
+        cosine=floats(rows, "cosine"),
+        loss=values_at(events, "loss", event),
+        joined=_joined(window, micro_step, phase, axis),
+        window_update=axis.update,
+        window_start=axis.start,
+        window_length=axis.length,
+        window_missed=axis.missed,
+        windows_total=len(np.unique(window[phase == Phase.MICRO_STEP])),
+    )
+
+
+def _joined(window: Integers, micro_step: Integers, phase: Integers, axis: WindowAxis) -> Flags:
+    """Whether each row follows, without a hole, on the last row before it that the line passes (not an update)."""
+    joined = np.zeros(len(window), dtype=np.bool_)
+    line = np.flatnonzero(phase != Phase.UPDATE)
+    before, after = line[:-1], line[1:]
+    inside = (window[after] == window[before]) & (micro_step[after] - micro_step[before] <= 1)
+    whole_before = micro_step[before] == axis.length[window[before]]
+    falls = (
+        (window[after] == window[before] + 1)
+        & (phase[after] == Phase.RESET)
+        & (axis.missed[window[after]] == 0)
+        & whole_before
+    )
+    joined[after] = inside | falls
+    return joined
