@@ -32,7 +32,7 @@ def chosen_folder(folder: Path | None) -> Path:
 
 
 def find_run(asked: str, folder: Path | None = None) -> Path:
-    """The run called `asked`: a path, the name of a run folder, or the name given to `watch` (its newest run).
+    """The run called `asked`: a path, the name of a run folder, or the name given to `watch` (the newest).
 
     Names are looked for in `folder`, else in the default folder and among the sample runs.
     Raises RunNotFoundError, which says what is there.
@@ -57,7 +57,9 @@ def _is_path(asked: str) -> bool:
 def _places(folder: Path | None) -> list[Path]:
     from gradviz.store.places import default_folder, sample_folder
 
-    return [folder] if folder is not None else [default_folder(), sample_folder()]
+    if folder is not None:
+        return [folder]
+    return [place for place in (default_folder(), sample_folder()) if place is not None]
 
 
 def _runs_in(place: Path) -> list[RunSummary]:

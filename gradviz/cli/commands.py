@@ -80,7 +80,10 @@ def ls(folder: Folder = None, json: Json = False) -> None:
 def summary(
     run: Annotated[str, typer.Argument(help="A run folder, or the name of a run.")],
     folder: Annotated[
-        Path | None, typer.Option("--dir", help="Folder to look for the name in.", show_default="your runs and the samples")
+        Path | None,
+        typer.Option(
+            "--dir", help="Folder to look for the name in.", show_default="your runs and the samples"
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -94,7 +97,8 @@ def summary(
 @application.command()
 def demo(
     folder: Annotated[
-        Path | None, typer.Option("--dir", help="Folder for the run.", show_default="$GRADVIZ_DIR or ./gradviz_runs")
+        Path | None,
+        typer.Option("--dir", help="Folder for the run.", show_default="$GRADVIZ_DIR or ./gradviz_runs"),
     ] = None,
     updates: Annotated[int, typer.Option(min=1, help="How many updates to train.")] = 300,
     port: Port = None,

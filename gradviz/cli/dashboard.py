@@ -1,4 +1,4 @@
-"""Start the dashboard: which file, which address, which flags, and what to tell a user on a remote machine."""
+"""Start the dashboard: which file, address and flags, and what to tell a user on a remote machine."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ def port_on(host: str, wanted: int | None) -> int:
         if _is_free(host, port):
             return port
     if wanted is not None:
-        raise GradvizError(f"Port {wanted} on {host} is taken or not allowed. Leave --port out to get a free one.")
+        raise GradvizError(
+            f"Port {wanted} on {host} is taken or not allowed. Leave --port out to get a free one."
+        )
     raise GradvizError(f"No free port from {FIRST_PORT} to {ports[-1]} on {host}. Name one with --port.")
 
 
@@ -91,7 +93,9 @@ def _is_free(host: str, port: int) -> bool:
         try:
             probe.bind((host, port))
         except socket.gaierror as error:
-            raise GradvizError(f"{host} is not an address of this machine. Leave --host out for 127.0.0.1.") from error
+            raise GradvizError(
+                f"{host} is not an address of this machine. Leave --host out for 127.0.0.1."
+            ) from error
         except (OSError, OverflowError):
             return False
     return True
@@ -111,7 +115,7 @@ def announce(dashboard: Dashboard) -> None:
     exposed = not _is_loopback(dashboard.host)
     if exposed:
         say(
-            f"Warning: {dashboard.host} lets everyone who reaches this machine see your runs; there is no password. "
+            f"Warning: on {dashboard.host} everyone who reaches this machine sees your runs, no password. "
             "Safer: leave --host out and tunnel from your own machine:",
             style="yellow",
         )
@@ -145,7 +149,9 @@ def wait_until_up(dashboard: Dashboard, server: subprocess.Popen[bytes], *, seco
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise GradvizError(f"The dashboard ended with exit code {server.returncode}; its message is above.")
+            raise GradvizError(
+                f"The dashboard ended with exit code {server.returncode}; its message is above."
+            )
         if _answers(f"{dashboard.url}/_stcore/health"):
             return
         time.sleep(0.1)

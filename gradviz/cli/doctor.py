@@ -48,7 +48,9 @@ def print_checks(folder: Path | None, *, as_json: bool) -> bool:
     print_table(("check", "", "found"), ((check.name, check.verdict.value, check.found) for check in checks))
     for check in checks:
         if check.advice:
-            say(f"{check.name}: {check.advice}", style="red" if check.verdict is Verdict.PROBLEM else "yellow")
+            say(
+                f"{check.name}: {check.advice}", style="red" if check.verdict is Verdict.PROBLEM else "yellow"
+            )
     return healthy
 
 
@@ -75,14 +77,14 @@ def check_namesake() -> Check:
     if version is None:
         return Check("other gradviz", Verdict.OK, "not installed")
     advice = (
-        f"An unrelated package called gradviz ({version}) is installed, and the two overwrite each other's files. "
-        "Remove both, then install ours: pip uninstall -y gradviz gradviz-dashboard && pip install gradviz-dashboard"
+        f"an unrelated package called gradviz ({version}) is installed, and the two overwrite each other's "
+        "files. Remove both with `pip uninstall -y gradviz gradviz-dashboard`, then install ours again."
     )
     return Check("other gradviz", Verdict.PROBLEM, f"gradviz {version}", advice)
 
 
 def check_requirements() -> Iterator[Check]:
-    """Every package that is needed is there, and at least as new as its floor; torch and numba may be missing."""
+    """What is needed is installed, and as new as its floor; torch and numba may be missing."""
     try:
         requirements = importlib.metadata.requires(DISTRIBUTION) or []
         yield Check(DISTRIBUTION, Verdict.OK, importlib.metadata.version(DISTRIBUTION))
@@ -103,11 +105,13 @@ def check_version(name: str, floor: str, *, optional: bool) -> Check:
         found = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         if optional:
-            advice = f"only recording uses it; the dashboard does not: pip install 'gradviz-dashboard[torch]' brings {name}."
+            advice = f"only recording uses it, the dashboard does not: pip install {name}"
             return Check(name, Verdict.NOTE, "not installed", advice)
         return Check(name, Verdict.PROBLEM, "not installed", f"pip install '{name}>={floor}'")
     if _release(found) < _release(floor):
-        return Check(name, Verdict.PROBLEM, found, f"{floor} or newer is needed: pip install '{name}>={floor}'")
+        return Check(
+            name, Verdict.PROBLEM, found, f"{floor} or newer is needed: pip install '{name}>={floor}'"
+        )
     return Check(name, Verdict.OK, found)
 
 
@@ -126,7 +130,7 @@ def check_dashboard() -> Check:
 
 
 def check_folder(folder: Path | None) -> Iterator[Check]:
-    """Runs can be written to the folder (or, as long as it is not there, to where it will be made), and locked."""
+    """Runs can be written to the folder (while it is not there: to where it will be made), and locked."""
     from gradviz.store.places import default_folder
 
     place = (folder or default_folder()).expanduser().absolute()
@@ -146,7 +150,9 @@ def check_lock(handle: int) -> Check:
     try:
         import fcntl
     except ImportError:
-        return Check("file lock", Verdict.NOTE, f"none on {os.name}", "two writers of one run are not noticed here.")
+        return Check(
+            "file lock", Verdict.NOTE, f"none on {os.name}", "two writers of one run are not noticed here."
+        )
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

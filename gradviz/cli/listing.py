@@ -38,6 +38,6 @@ def _row(run: RunSummary) -> tuple[object, ...]:
     last = ago(run.seconds_since_last_event)
     n = run.accumulation_steps
     return (
-        run.path.name, run.state.value, created, run.model_class, run.layers, n, run.updates, run.events, run.dropped,
-        f"{last} ago" if last else "",
+        run.path.name, run.state.value, created, run.model_class, run.layers, n, run.updates, run.events,
+        run.dropped, f"{last} ago" if last else "",
     )  # fmt: skip

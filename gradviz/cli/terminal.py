@@ -17,8 +17,10 @@ err = Console(stderr=True, highlight=False)
 
 
 def shown(name: object) -> str:
-    """`name` as it may reach a terminal: escape codes, newlines and other invisible characters spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in str(name))
+    """`name` as it may reach a terminal: escape codes and other invisible characters spelled out."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in str(name)
+    )
 
 
 def say(sentence: str, *, style: str = "") -> None:
@@ -36,7 +38,9 @@ def print_json(value: object) -> None:
     out.out(json.dumps(_jsonable(value), ensure_ascii=True, allow_nan=False, indent=2))
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
+) -> None:
     """Print `rows` under `headings`; the columns named in `right` hold numbers."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in headings:
