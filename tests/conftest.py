@@ -1,0 +1,18 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a browser test that skips is a browser test that failed."""
+    report = yield
+    if report.skipped and "CI" in os.environ and item.get_closest_marker("browser"):
+        report.outcome = "failed"
+        report.longrepr = f"CI runs the browser tests, but this one was skipped: {report.longrepr}"
+    return report
