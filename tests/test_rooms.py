@@ -64,29 +64,28 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(path: Path) -> Iterator[str]:
+def imported(path: Path) -> set[str]:
     """Every dotted name that a file imports, anywhere in it, type-only imports included."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            assert node.module is not None
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    return set(names_in(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def type_only(path: Path) -> set[str]:
-    """The names that a file imports under `if TYPE_CHECKING:` only."""
+    """The names that a file imports under `if TYPE_CHECKING:`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     blocks = [n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
-    return {
-        name
-        for block in blocks
-        for node in ast.walk(block)
-        if isinstance(node, ast.ImportFrom) and node.module
-        for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
-    }
+    return {name for block in blocks for name in names_in(block)}
+
+
+def names_in(tree: ast.AST) -> Iterator[str]:
+    """The dotted names of the imports below a node."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def file_id(path: Path) -> str:
@@ -99,7 +98,7 @@ def test_every_room_is_known() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=file_id)
 def test_a_room_has_its_own_heavy_library_and_no_other(path: Path) -> None:
-    used = {name.split(".")[0] for name in imported(path)} & HEAVY
+    used = {name.split(".")[0] for name in imported(path) - type_only(path)} & HEAVY
     assert used <= LIBRARIES[room(path)]
 
 
