@@ -1,0 +1,24 @@
+"""Gradient flow: which layers starve or explode?"""
+
+from __future__ import annotations
+
+import dashboard_flow as parts
+import dashboard_view as view
+from dashboard_reading import Reading
+from dashboard_sections import section
+from dashboard_stage import show_run
+
+
+def draw(reading: Reading) -> None:
+    """The moment, all layers at it, and the same as a table."""
+    moment, question = parts.ask(reading)
+    if moment is None:
+        return
+    with section("gradient_flow.picture"):
+        record = parts.flow_part(reading, moment, question)
+    with section("gradient_flow.table"):
+        parts.table_part(record)
+
+
+show_run("gradient_flow", draw)
+view.publish("lang", "run", "statistic", "scale", "window", "moment")

@@ -1,0 +1,15 @@
+"""Runs: what do I have, and is it healthy?"""
+
+from __future__ import annotations
+
+import dashboard_view as view
+from dashboard_catalogue import shelves
+from dashboard_runs import filter_box, matching, show_shelf
+from dashboard_sections import page_head, section
+
+page_head("runs")
+wanted = filter_box()
+for shelf in shelves():
+    with section(f"runs.{shelf.name}"):
+        show_shelf(shelf, matching(shelf.runs, wanted), wanted)
+view.publish("lang", "filter", "page")

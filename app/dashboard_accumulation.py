@@ -1,0 +1,207 @@
+"""The parts of the accumulation page: what to show, the headline, the pictures, the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import streamlit as st
+from dashboard_reading import (
+    ROWS_AT_ONCE,
+    Question,
+    Reading,
+    Span,
+    draw_build_up,
+    draw_sawtooth,
+    draw_waterfall,
+    events,
+    ledger,
+)
+from dashboard_widgets import pick_from_menu, pick_number, pick_one, pick_several, pick_span
+from dashboard_words import language, printable, say, say_plain
+
+from gradviz.analysis import STATISTICS, Sawtooth
+
+MOST_LAYERS = 6  # lines that one picture can tell apart
+FIRST_LAYERS = 3
+FIRST_WINDOWS = 16  # windows shown until the reader chooses: as many teeth as a screen shows well
+WHOLE_MODEL = "*"
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How often each observed window length occurs."""
+
+    lengths: tuple[int, ...]
+
+    def __str__(self) -> str:
+        if not self.lengths:
+            return "–"
+        counts = Counter(self.lengths)
+        usual, times = counts.most_common(1)[0]
+        if times == len(self.lengths):
+            return str(usual)
+        if times == len(self.lengths) - 1 and self.lengths[-1] != usual:
+            return say_plain("accumulation.length_last", usual=usual, last=self.lengths[-1])
+        return ", ".join(f"{length} (×{count})" for length, count in counts.most_common(3))
+
+
+def ask(reading: Reading) -> Question:
+    """The controls of the page."""
+    first, last = reading.run.updates or (0, 0)
+    with st.container(border=True):
+        layers_box, statistic_box, scale_box = st.columns([5, 3, 2], vertical_alignment="bottom")
+        with layers_box:
+            layers = pick_several(
+                "layer",
+                say("choose.layers"),
+                reading.layers,
+                default=_first_layers(reading),
+                most=MOST_LAYERS,
+                hint=say("choose.layers_help", most=MOST_LAYERS),
+            )
+        with statistic_box:
+            statistic = pick_one(
+                "statistic",
+                say("choose.statistic"),
+                STATISTICS,
+                lambda one: say(f"statistic.{one}"),
+                default="mean_abs",
+            )
+        with scale_box:
+            scale = pick_one(
+                "scale",
+                say("choose.scale"),
+                ("linear", "log"),
+                lambda one: say(f"scale.{one}"),
+                default="linear",
+            )
+        updates = pick_span(
+            "windows",
+            say("choose.windows"),
+            first,
+            last,
+            default=(max(last - FIRST_WINDOWS + 1, first), last),
+            hint=say("choose.windows_help"),
+        )
+    return Question(tuple(layers), statistic, scale == "log", updates, language())
+
+
+def headline(reading: Reading, question: Question) -> None:
+    """A few numbers of the whole run, each with its sentence."""
+    frame = ledger(reading, question.layers, None).frame
+    resets = Counter(frame["reset"])
+    lengths = Lengths(tuple(int(length) for length in frame["length"]))
+    shown = {
+        "windows": str(len(frame)),
+        "lengths": str(lengths),
+        "resets": _resets(resets["clean"], resets["not reset"]),
+        "nonfinite": str(int((frame["nonfinite"] > 0).sum())),
+        "dropped": str(reading.run.dropped),
+    }
+    for column, (name, value) in zip(st.columns(len(shown)), shown.items(), strict=True):
+        column.metric(say(f"headline.{name}"), value, help=say(f"headline_help.{name}"))
+
+
+def sawtooth_part(reading: Reading, question: Question) -> None:
+    """The picture, and what it leaves out."""
+    picture = draw_sawtooth(reading, question)
+    st.plotly_chart(picture.figure, key="sawtooth", config=PLOT_CONFIG)
+    teeth: list[Sawtooth] = picture.record
+    thinned = next((one for one in teeth if one.windows_shown < one.windows_total), None)
+    if thinned is not None:
+        st.caption(say("accumulation.thinned", shown=thinned.windows_shown, total=thinned.windows_total))
+    gaps = [gap for gap in reading.run.gaps if gap[1] >= gap[0]]
+    if gaps:
+        st.caption(say("accumulation.gaps", count=len(gaps)))
+
+
+def choose_part(reading: Reading, question: Question) -> tuple[str, ...] | None:
+    """The whole model (None), or one of the chosen layers; all chosen layers where the model is too big."""
+    whole = _is_affordable(reading, question.updates)
+    part = pick_from_menu(
+        "part",
+        say("choose.part"),
+        [WHOLE_MODEL, *question.layers],
+        lambda one: _part_name(one, whole),
+        default=WHOLE_MODEL,
+    )
+    if part != WHOLE_MODEL:
+        return (part,)
+    return None if whole else question.layers
+
+
+def build_up_part(reading: Reading, layers: tuple[str, ...] | None, question: Question) -> None:
+    """Does accumulating add signal?"""
+    st.plotly_chart(draw_build_up(reading, layers, question).figure, key="build_up", config=PLOT_CONFIG)
+
+
+def waterfall_part(reading: Reading, layers: tuple[str, ...] | None, question: Question) -> None:
+    """One window that the reader chooses."""
+    first, last = question.updates
+    update = pick_number("window", say("choose.window"), first, last, default=last)
+    picture = draw_waterfall(reading, layers, update, question)
+    st.plotly_chart(picture.figure, key="waterfall", config=PLOT_CONFIG)
+
+
+def ledger_part(reading: Reading, layers: tuple[str, ...] | None, question: Question) -> None:
+    """One row a window."""
+    frame = ledger(reading, layers, question.updates).frame.copy()
+    frame["reset"] = [say_plain(f"reset.{state.replace(' ', '_')}") for state in frame["reset"]]
+    frame["consumed"] = [say_plain(f"consumed.{bool(one)}".lower()) for one in frame["consumed"]]
+    st.dataframe(frame, hide_index=True, column_config=_ledger_columns(), height=_height(len(frame)))
+
+
+def _first_layers(reading: Reading) -> list[str]:
+    """First, middle and last weight of the model: the spread of depths says more than three neighbours."""
+    weights = [name for name in reading.layers if name.endswith("weight")] or reading.layers
+    places = [0, len(weights) // 2, len(weights) - 1]
+    return list(dict.fromkeys(weights[place] for place in places[:FIRST_LAYERS] if weights))
+
+
+def _is_affordable(reading: Reading, updates: Span) -> bool:
+    return len(reading.layers) * len(events(reading.stamp, reading.run, updates)) <= ROWS_AT_ONCE
+
+
+def _part_name(part: str, whole: bool) -> str:
+    if part != WHOLE_MODEL:
+        return printable(part)
+    return say_plain("choose.part_model" if whole else "choose.part_layers")
+
+
+def _resets(clean: int, stale: int) -> str:
+    if not clean and not stale:
+        return "–"
+    if not stale:
+        return say_plain("accumulation.all_clean")
+    return say_plain("accumulation.not_reset", stale=stale, total=clean + stale)
+
+
+def _ledger_columns() -> dict[str, object]:
+    def words(name: str) -> dict[str, str]:
+        return {"label": say_plain(f"ledger.{name}"), "help": say(f"ledger_help.{name}")}
+
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    formats = {
+        "update": "%d",
+        "length": "%d",
+        "edits": "%d",
+        "nonfinite": "%d",
+        "residual": "%.3e",
+        "loss": "%.4g",
+        "lr": "%.3g",
+        "seconds": "%.2f",
+        "l2": "%.4g",
+        "coherence": "%.2f",
+    }
+    columns: dict[str, object] = {
+        name: number(**words(name), format=shape) for name, shape in formats.items()
+    }
+    return columns | {name: text(**words(name)) for name in ("consumed", "reset")}
+
+
+def _height(rows: int) -> int:
+    return min(36 * (rows + 1) + 2, 420)
+
+
+PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}

@@ -1,0 +1,100 @@
+"""Which runs there are: the reader's folder, the shipped samples, and the one that the view names."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import dashboard_view as view
+import streamlit as st
+from dashboard_words import printable
+
+from gradviz.store import Run, RunSummary, list_runs, open_run
+from gradviz.store.places import default_folder, sample_folder
+
+SCAN_SECONDS = 2.0  # how old a listing may be; 10,000 heartbeats take about a second to read
+SAMPLES = "samples:"
+
+_FORBIDDEN = re.compile(r"[\x00-\x1f\\]|^[A-Za-z]:|^[/~]")
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One folder of runs; `runs` maps the id that a link carries to the run, newest first."""
+
+    name: Literal["recorded", "samples"]
+    folder: Path
+    runs: Mapping[str, RunSummary]
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a folder at all."""
+        return self.folder.is_dir()
+
+
+def shelves() -> list[Shelf]:
+    """The reader's own folder first, then the samples (unless they are the same)."""
+    own = recorded_folder()
+    found = [Shelf("recorded", own, _ids(own, ""))]
+    samples = sample_folder()
+    if samples is not None and samples.resolve() != own.resolve():
+        found.append(Shelf("samples", samples, _ids(samples, SAMPLES)))
+    return found
+
+
+def recorded_folder() -> Path:
+    """DIR of `streamlit run app/main.py -- DIR`, else $GRADVIZ_DIR, else ./gradviz_runs; absolute."""
+    is_ours = Path(sys.argv[0]).name == "main.py"  # under pytest the arguments belong to pytest
+    folder = Path(sys.argv[1]) if is_ours and len(sys.argv) > 1 else default_folder()
+    return folder.expanduser().absolute()
+
+
+def all_runs() -> dict[str, RunSummary]:
+    """Every run of every shelf by id."""
+    return {run_id: summary for shelf in shelves() for run_id, summary in shelf.runs.items()}
+
+
+def is_plausible(run_id: str) -> bool:
+    """Whether `run_id` could name a run below a shelf: judged by its letters alone, no disk is touched."""
+    rest = run_id.removeprefix(SAMPLES)
+    return _FORBIDDEN.search(rest) is None and all(part not in {"", ".", ".."} for part in rest.split("/"))
+
+
+def chosen_id(runs: Mapping[str, RunSummary]) -> str | None:
+    """The run of the view; without one the newest that can be opened."""
+    asked = view.value("run")
+    if asked is not None:
+        return asked if is_plausible(asked) and asked in runs else None
+    return next((run_id for run_id, summary in runs.items() if summary.problem is None), None)
+
+
+def open_summary(summary: RunSummary) -> Run:
+    """The run itself; opened once and kept while its `run.json` stays as it is."""
+    changed = (summary.path / "run.json").stat().st_mtime_ns
+    return _opened(str(summary.path), changed)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _opened(path: str, changed: int) -> Run:  # noqa: ARG001  # `changed` is part of the cache key
+    return open_run(path)
+
+
+@st.cache_data(ttl=SCAN_SECONDS, show_spinner=False)
+def _scan(folder: str) -> list[RunSummary]:
+    return list_runs(folder) if Path(folder).is_dir() else []
+
+
+def _ids(folder: Path, prefix: str) -> dict[str, RunSummary]:
+    return {prefix + run_id: summary for run_id, summary in _inside(folder, _scan(str(folder)))}
+
+
+def _inside(folder: Path, found: list[RunSummary]) -> Iterator[tuple[str, RunSummary]]:
+    for summary in found:
+        if summary.path.is_relative_to(folder) and summary.path != folder:
+            yield printable(summary.path.relative_to(folder).as_posix()), summary
+        elif summary.path == folder:  # `gradviz view RUN`: the folder is itself a run
+            yield printable(summary.name), summary

@@ -1,0 +1,154 @@
+"""The table of runs: states in words and signs, a few teeth of each sawtooth, one click to open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import islice
+
+import dashboard_view as view
+import streamlit as st
+from dashboard_catalogue import Shelf, open_summary
+from dashboard_sections import snippet
+from dashboard_widgets import pick_number, type_text
+from dashboard_words import printable, say, say_plain
+
+from gradviz.errors import GradvizError
+from gradviz.schema import RunState
+from gradviz.store import Run, RunSummary
+
+ROWS = 25  # a page; sparklines are read for the page at hand only
+TEETH = 6  # windows of a sparkline
+
+SIGNS = {
+    RunState.LIVE: "●",
+    RunState.FINISHED: "✓",
+    RunState.STOPPED: "■",
+    RunState.CRASHED: "✗",
+    RunState.SUPERSEDED: "↻",
+    RunState.INTERRUPTED: "◌",
+    RunState.DAMAGED: "⚠",
+}
+
+
+def filter_box() -> str:
+    """What the reader types to narrow the tables down."""
+    return type_text("filter", say("runs.filter"), say_plain("runs.filter_hint")).strip().casefold()
+
+
+def matching(runs: Mapping[str, RunSummary], wanted: str) -> dict[str, RunSummary]:
+    """The runs whose name, model or state contains every word typed."""
+    words = wanted.split()
+    return {run_id: one for run_id, one in runs.items() if all(word in _searchable(one) for word in words)}
+
+
+def show_shelf(shelf: Shelf, runs: Mapping[str, RunSummary], wanted: str) -> None:
+    """One folder as a table, or the sentence that says why there is none."""
+    st.caption(say(f"runs.{shelf.name}.caption", folder=str(shelf.folder)))
+    if not shelf.exists:
+        st.info(say("empty.missing", folder=str(shelf.folder)), icon=":material/folder_off:")
+        snippet()
+    elif not shelf.runs:
+        st.info(say("empty.folder", folder=str(shelf.folder)), icon=":material/folder_open:")
+        snippet()
+    elif not runs:
+        st.info(say("empty.filter", wanted=wanted, count=len(shelf.runs)), icon=":material/filter_alt_off:")
+    else:
+        _table(shelf.name, runs)
+
+
+def _table(shelf: str, runs: Mapping[str, RunSummary]) -> None:
+    page = _page_of(len(runs)) if shelf == "recorded" else 1
+    visible = dict(islice(runs.items(), (page - 1) * ROWS, page * ROWS))
+    rows = [_row(summary) for summary in visible.values()]
+    chosen = st.dataframe(
+        rows,
+        key=f"table.{shelf}.{page}.{len(runs)}",
+        hide_index=True,
+        row_height=44,
+        height="content",
+        column_config=_columns(),
+        on_select="rerun",
+        selection_mode=["single-row", "single-cell"],
+    )
+    for row in [*chosen.selection.rows, *(cell[0] for cell in chosen.selection.cells)]:
+        _open(list(visible)[row])
+
+
+def _page_of(count: int) -> int:
+    pages = math.ceil(count / ROWS)
+    return pick_number("page", say("runs.page", pages=pages), 1, pages, default=1)
+
+
+def _open(run_id: str) -> None:
+    view.keep("run", run_id)
+    st.switch_page("app_pages/accumulation.py", query_params={"run": run_id})
+
+
+def _row(summary: RunSummary) -> dict[str, object]:
+    run = _opened_or_none(summary)
+    losses = {"dropped": summary.dropped, "damaged": len(run.damaged) if run is not None else 0}
+    return {
+        "state": f"{SIGNS[summary.state]} {say_plain(f'state.{summary.state.value}')}",
+        "name": printable(summary.name),
+        "teeth": _teeth(str(summary.path), run.fingerprint(), run) if run is not None else [],
+        "model": printable(summary.model_class),
+        "layers": summary.layers,
+        "windows": summary.updates,
+        "accumulation_steps": summary.accumulation_steps,
+        "created": summary.created,
+        "lost": _losses(losses, summary.problem),
+    }
+
+
+def _losses(losses: Mapping[str, int], problem: str | None) -> str:
+    if problem is not None:
+        return printable(problem)
+    return ", ".join(say_plain(f"runs.{kind}", count=count) for kind, count in losses.items() if count)
+
+
+def _columns() -> dict[str, object]:
+    def words(name: str) -> dict[str, str]:
+        return {"label": say_plain(f"runs.column.{name}"), "help": say(f"runs.column_help.{name}")}
+
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    return {
+        "state": text(**words("state"), width=120),
+        "name": text(**words("name"), width="large"),
+        "teeth": st.column_config.LineChartColumn(**words("teeth"), width="medium", y_min=0),
+        "model": text(**words("model"), width="small"),
+        "layers": number(**words("layers"), width=70),
+        "windows": number(**words("windows"), width=85),
+        "accumulation_steps": number(**words("accumulation_steps"), width=85),
+        "created": st.column_config.DatetimeColumn(
+            **words("created"), format="YYYY-MM-DD HH:mm", timezone=st.context.timezone, width=140
+        ),
+        "lost": text(**words("lost"), width="medium"),
+    }
+
+
+def _opened_or_none(summary: RunSummary) -> Run | None:
+    try:
+        return open_summary(summary) if summary.problem is None else None
+    except (GradvizError, OSError):  # deleted or damaged since the listing: the row stays, without a curve
+        return None
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _teeth(path: str, fingerprint: object, _run: Run) -> list[float]:  # noqa: ARG001  # cache key
+    """G_0 .. G_n of the last whole windows of the first layer; what is not a number counts as no line."""
+    if _run.updates is None or _run.layers.empty:
+        return []
+    _, last = _run.updates
+    rows = _run.gradients(
+        layers=[str(_run.layers["layer"].iloc[0])],
+        updates=(max(last - TEETH + 1, 0), last),
+        phases=["reset", "micro_step"],
+        columns=["mean_abs"],
+    )
+    return [value if math.isfinite(value) else 0.0 for value in rows["mean_abs"].fillna(0.0).astype(float)]
+
+
+def _searchable(summary: RunSummary) -> str:
+    state = say_plain(f"state.{summary.state.value}")
+    return f"{summary.name} {summary.model_class} {summary.state.value} {state}".casefold()

@@ -1,0 +1,61 @@
+"""The parts that every page is made of: its head, its sections, and what stands there when nothing can."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+from dashboard_words import say
+
+from gradviz.errors import GradvizError
+
+
+def page_head(name: str) -> None:
+    """Title of a page and the question that it answers."""
+    st.title(say(f"{name}.title"), anchor=False)
+    st.caption(say(f"{name}.question"))
+
+
+@contextmanager
+def section(name: str, *, heading: bool = True) -> Iterator[None]:
+    """One part of a page: what fails inside becomes a card, and the parts around it stay alive."""
+    with st.container():
+        if heading:
+            st.subheader(say(f"{name}.title"), anchor=False, help=say(f"{name}.help"))
+        try:
+            yield
+        except GradvizError as error:
+            _card(say("error.refused", reason=str(error)), error, level="warning")
+        except OSError as error:
+            _card(say("error.gone"), error, level="warning")
+        except Exception as error:
+            _card(say("error.failed"), error, level="error")
+
+
+def snippet() -> None:
+    """The ten lines that record a run, to copy."""
+    st.caption(say("empty.snippet"))
+    st.code(RECORD_SNIPPET, language="python")
+
+
+def _card(sentence: str, error: Exception, *, level: str) -> None:
+    show = st.warning if level == "warning" else st.error
+    show(sentence, icon=":material/report:")
+    with st.expander(say("error.details")):
+        # st.code shows letters as they are: messages may quote names from a run folder.
+        st.code("".join(traceback.format_exception(error)), language=None)
+
+
+RECORD_SNIPPET = """\
+import gradviz
+
+with gradviz.watch(model, optimizer, accumulation_steps=4):      # the only new line
+    for i, (inputs, labels) in enumerate(loader):
+        loss = criterion(model(inputs), labels) / 4
+        loss.backward()
+        if (i + 1) % 4 == 0 or i + 1 == len(loader):
+            optimizer.step()
+            optimizer.zero_grad()
+"""

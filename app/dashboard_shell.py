@@ -1,0 +1,53 @@
+"""What surrounds every page: browser tab, menu, the list of pages, the language switch."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import streamlit as st
+from dashboard_widgets import pick_one
+from dashboard_words import Language, language, say, say_plain
+
+PAGES = {
+    "runs": ":material/list:",
+    "accumulation": ":material/stacked_line_chart:",
+    "gradient_flow": ":material/bar_chart:",
+}
+
+
+def configure() -> None:
+    """Wide page; the menu holds the theme choice and one sentence about gradviz."""
+    st.set_page_config(
+        page_title=say_plain("name"),
+        page_icon=":material/stacked_line_chart:",
+        layout="wide",
+        initial_sidebar_state="collapsed",
+        menu_items={"About": say("about")},
+    )
+
+
+def pages() -> list[st.Page]:
+    """One file in app_pages a page; the first one is the landing page."""
+    return [
+        st.Page(
+            f"app_pages/{name}.py",
+            title=say_plain(f"{name}.title"),
+            icon=icon,
+            url_path=name,
+            default=name == "runs",
+        )
+        for name, icon in PAGES.items()
+    ]
+
+
+def choose_language() -> None:
+    """The switch at the top right; the choice is part of every link."""
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        pick_one(
+            "lang",
+            say("language.label"),
+            get_args(Language),
+            lambda code: say(f"language.{code}"),
+            default=language(),
+            visible=False,
+        )

@@ -1,0 +1,125 @@
+"""A page about one run: which one, how it stands, and how a live one keeps up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+import dashboard_view as view
+import streamlit as st
+from dashboard_catalogue import all_runs, chosen_id, is_plausible, open_summary, recorded_folder
+from dashboard_reading import Reading
+from dashboard_sections import page_head, section, snippet
+from dashboard_widgets import pick_from_menu
+from dashboard_words import printable, say, say_plain
+
+from gradviz.schema import RunState
+from gradviz.store import RunSummary
+
+MENU_LENGTH = 500  # runs in the menu; the table on the page Runs has all of them
+REFRESH_SECONDS = 2.0
+
+COLOURS = {
+    RunState.LIVE: "blue",
+    RunState.FINISHED: "green",
+    RunState.STOPPED: "gray",
+    RunState.CRASHED: "red",
+    RunState.SUPERSEDED: "gray",
+    RunState.INTERRUPTED: "orange",
+    RunState.DAMAGED: "red",
+}
+ICONS = {
+    RunState.LIVE: ":material/radio_button_checked:",
+    RunState.FINISHED: ":material/check_circle:",
+    RunState.STOPPED: ":material/stop_circle:",
+    RunState.CRASHED: ":material/cancel:",
+    RunState.SUPERSEDED: ":material/replay:",
+    RunState.INTERRUPTED: ":material/power_off:",
+    RunState.DAMAGED: ":material/warning:",
+}
+
+
+def show_run(page: str, draw: Callable[[Reading], None]) -> None:
+    """The head of the page, the run menu, and `draw` for the run; again and again while the run is live."""
+    page_head(page)
+    runs = all_runs()
+    run_id = chosen_id(runs)
+    if run_id is None:
+        _nothing_to_show(runs)
+        return
+    view.keep("run", run_id)
+    menu, switch = st.columns([4, 1], vertical_alignment="bottom")
+    with menu:
+        _run_menu(runs, run_id)
+    is_live = runs[run_id].state is RunState.LIVE
+    with switch:
+        paused = is_live and st.toggle(say("live.pause"), key="live.paused", help=say("live.pause_help"))
+    every = REFRESH_SECONDS if is_live and not paused else None
+    st.fragment(_stage, run_every=every)(run_id, draw, refreshing=every is not None)
+
+
+def _stage(run_id: str, draw: Callable[[Reading], None], *, refreshing: bool) -> None:
+    summary = all_runs().get(run_id)
+    if summary is None or (refreshing and summary.state is not RunState.LIVE):
+        st.rerun()  # gone, or ended: the whole page once more, without the clock
+    st.markdown(_headline(summary))
+    with section("stage", heading=False):
+        reading = Reading.of(open_summary(summary))
+        _damage(reading)
+        if reading.run.updates is None and reading.run.last_event is None:
+            st.info(say("empty.rows"), icon=":material/hourglass_empty:")
+            return
+        draw(reading)
+
+
+def _run_menu(runs: dict[str, RunSummary], run_id: str) -> None:
+    options = list(islice(runs, MENU_LENGTH))
+    pick_from_menu(
+        "run",
+        say("run.label"),
+        options if run_id in options else [run_id, *options],
+        lambda one: f"{one}  ·  {say_plain(f'state.{runs[one].state.value}')}",
+        default=run_id,
+    )
+
+
+def _headline(summary: RunSummary) -> str:
+    state = summary.state
+    badge = f":{COLOURS[state]}-badge[{ICONS[state]} {say(f'state.{state.value}')}]"
+    facts = [
+        say("run.layers", count=summary.layers),
+        say("run.created", when=f"{summary.created:%Y-%m-%d %H:%M} UTC"),
+    ]
+    if summary.model_class:
+        facts.insert(0, say("run.model", model=summary.model_class))
+    if state is RunState.LIVE and summary.seconds_since_last_event is not None:
+        facts.insert(0, say("live.last_event", seconds=round(summary.seconds_since_last_event)))
+    return "  ·  ".join([badge, *facts])
+
+
+def _damage(reading: Reading) -> None:
+    """What is missing is said before anything is drawn."""
+    run = reading.run
+    if run.dropped:
+        st.warning(say("damage.dropped", count=run.dropped), icon=":material/water_drop:")
+    if run.damaged:
+        st.warning(say("damage.damaged", count=len(run.damaged)), icon=":material/broken_image:")
+        with st.expander(say("damage.details")):
+            st.code(
+                "\n".join(f"{printable(str(part.path))}: {part.reason}" for part in run.damaged),
+                language=None,
+            )
+
+
+def _nothing_to_show(runs: dict[str, RunSummary]) -> None:
+    asked = view.value("run")
+    if asked is None:
+        st.info(say("empty.folder", folder=str(recorded_folder())), icon=":material/folder_open:")
+        snippet()
+        return
+    reason = "run.missing" if is_plausible(asked) else "run.refused"
+    st.warning(say(reason, asked=asked, count=len(runs)), icon=":material/link_off:")
+    st.page_link(
+        "app_pages/runs.py", label=say("run.choose_another"), icon=":material/list:", query_params={}
+    )
+    view.keep("run", None)

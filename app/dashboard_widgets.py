@@ -1,0 +1,125 @@
+"""Widgets whose value lives in the view, and so in the URL.
+
+Before a widget is drawn its session key is set from the view; when the reader changes it, a callback
+writes the view before the page runs. No widget therefore ever disagrees with the URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import dashboard_view as view
+import streamlit as st
+
+Choice = TypeVar("Choice", bound=str)
+
+
+def pick_one(
+    name: str,
+    label: str,
+    options: Sequence[Choice],
+    shown: Callable[[Choice], str],
+    *,
+    default: Choice,
+    visible: bool = True,
+) -> Choice:
+    """A row of buttons, one pressed; pressing it again gives the default."""
+    picked = _valid(name, options, default)
+    st.session_state[_key(name)] = picked
+    st.segmented_control(
+        label,
+        options,
+        key=_key(name),
+        format_func=shown,
+        label_visibility="visible" if visible else "collapsed",
+        on_change=_adopt,
+        args=(name, _as_text),
+    )
+    return picked
+
+
+def pick_from_menu(
+    name: str, label: str, options: Sequence[Choice], shown: Callable[[Choice], str], *, default: Choice
+) -> Choice:
+    """A menu that can be searched by typing; names in it are shown as they are."""
+    picked = _valid(name, options, default)
+    st.session_state[_key(name)] = picked
+    st.selectbox(label, options, key=_key(name), format_func=shown, on_change=_adopt, args=(name, _as_text))
+    return picked
+
+
+def pick_several(
+    name: str, label: str, options: Sequence[str], *, default: Sequence[str], most: int, hint: str
+) -> list[str]:
+    """Several of many, at most `most`."""
+    known = set(options)
+    picked = [one for one in view.values(name) if one in known][:most] or list(default)
+    st.session_state[_key(name)] = picked
+    st.multiselect(
+        label,
+        options,
+        key=_key(name),
+        max_selections=most,
+        help=hint,
+        on_change=_adopt,
+        args=(name, list),
+    )
+    return picked
+
+
+def pick_span(
+    name: str, label: str, first: int, last: int, *, default: tuple[int, int], hint: str
+) -> tuple[int, int]:
+    """A range of whole numbers inside first..last."""
+    asked = view.span(name) or default
+    low, high = (min(max(one, first), last) for one in asked)
+    if first == last:
+        return first, last
+    st.session_state[_key(name)] = (low, high)
+    st.slider(label, first, last, key=_key(name), help=hint, on_change=_adopt, args=(name, _as_span))
+    return low, high
+
+
+def pick_number(
+    name: str, label: str, first: int, last: int, *, default: int, hint: str | None = None
+) -> int:
+    """One whole number inside first..last."""
+    asked = view.number(name)
+    picked = min(max(default if asked is None else asked, first), last)
+    if first == last:
+        return first
+    st.session_state[_key(name)] = picked
+    st.slider(label, first, last, key=_key(name), help=hint, on_change=_adopt, args=(name, _as_text))
+    return picked
+
+
+def type_text(name: str, label: str, placeholder: str) -> str:
+    """One line of text."""
+    typed = view.value(name) or ""
+    st.session_state[_key(name)] = typed
+    st.text_input(
+        label, key=_key(name), placeholder=placeholder, max_chars=200, on_change=_adopt, args=(name, _as_text)
+    )
+    return typed
+
+
+def _valid(name: str, options: Sequence[Choice], default: Choice) -> Choice:
+    asked = view.value(name)
+    return next((option for option in options if option == asked), default)
+
+
+def _key(name: str) -> str:
+    return f"widget.{name}"
+
+
+def _adopt(name: str, to_text: Callable[[Any], str | list[str] | None]) -> None:
+    view.touch(name, to_text(st.session_state[_key(name)]))
+
+
+def _as_text(chosen: object) -> str | None:
+    return None if chosen is None or chosen == "" else str(chosen)
+
+
+def _as_span(chosen: tuple[int, int]) -> str:
+    return "-".join(str(end) for end in chosen)
