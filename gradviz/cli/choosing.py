@@ -34,12 +34,14 @@ def chosen_folder(folder: Path | None) -> Path:
 def find_run(asked: str, folder: Path | None = None) -> Path:
     """The run called `asked`: a path, the name of a run folder, or the name given to `watch` (the newest).
 
-    Names are looked for in `folder`, else in the default folder and among the sample runs.
+    Names are looked for in `folder`, else in the default folder, and then among the sample runs.
     Raises RunNotFoundError, which says what is there.
     """
+    from gradviz.store.places import folders_to_show
+
     if _is_path(asked) and (Path(asked) / "run.json").is_file():
         return Path(asked)
-    places = _places(folder)
+    places = folders_to_show(folder)
     runs = [run for place in places for run in _runs_in(place)]
     for run in runs:
         if asked == run.path.name:
@@ -52,14 +54,6 @@ def find_run(asked: str, folder: Path | None = None) -> Path:
 
 def _is_path(asked: str) -> bool:
     return bool(asked) and "\0" not in asked
-
-
-def _places(folder: Path | None) -> list[Path]:
-    from gradviz.store.places import default_folder, sample_folder
-
-    if folder is not None:
-        return [folder]
-    return [place for place in (default_folder(), sample_folder()) if place is not None]
 
 
 def _runs_in(place: Path) -> list[RunSummary]:
