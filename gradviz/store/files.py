@@ -1,0 +1,87 @@
+"""Every file-system call of the writer, in one small place.
+
+The writer is given a `Disk`; a test gives it one that fails at the n-th call. Readers use the same
+class for what they need, and call none of its writing methods.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+
+class Disk:
+    """The real file system."""
+
+    def make_folder(self, path: Path, *, parents: bool = False) -> None:
+        """Create one folder; it must not exist yet."""
+        path.mkdir(parents=parents, exist_ok=False)
+
+    def create(self, path: Path, content: bytes) -> None:
+        """Create a file that must not exist yet, durably."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            self.sync(stream)
+
+    def open_new(self, path: Path) -> BinaryIO:
+        """Open a temporary file for writing."""
+        return path.open("wb")
+
+    def write(self, stream: BinaryIO, content: bytes) -> None:
+        """Write a whole small file."""
+        stream.write(content)
+
+    def sync(self, stream: BinaryIO) -> None:
+        """Force what was written to the device."""
+        stream.flush()
+        os.fsync(stream.fileno())
+
+    def sync_folder(self, path: Path) -> None:
+        """Make the names of a folder durable."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Give a complete file its final name, atomically."""
+        source.replace(target)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file that is superseded."""
+        path.unlink(missing_ok=True)
+
+    def read(self, path: Path, limit: int) -> bytes:
+        """Return a file's content; one that is longer than `limit` bytes raises ValueError."""
+        with path.open("rb") as stream:
+            content = stream.read(limit + 1)
+        if len(content) > limit:
+            raise ValueError(f"{path.name} is larger than {limit:,} bytes")
+        return content
+
+    def names(self, folder: Path) -> list[str]:
+        """Names in a folder, sorted; a missing folder has none."""
+        try:
+            return sorted(os.listdir(folder))  # noqa: PTH208 - Path.iterdir builds a Path a name: 5x slower
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def free_bytes(self, folder: Path) -> int | None:
+        """Free space for the warning about a full disk; None where it cannot be asked."""
+        try:
+            return shutil.disk_usage(folder).free
+        except OSError:
+            return None
+
+    def replace_content(self, path: Path, content: bytes, *, durable: bool) -> None:
+        """Rewrite a small file so that a reader sees the old or the new content, never a part of it."""
+        temporary = path.with_name(f".{path.name}.tmp")
+        with self.open_new(temporary) as stream:
+            self.write(stream, content)
+            if durable:
+                self.sync(stream)
+        self.replace(temporary, path)

@@ -1,0 +1,162 @@
+"""`heartbeat-<rank>.json` and the lock: how a run stands."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gradviz.schema import RunState
+from gradviz.store.files import Disk
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: the age of the heartbeat decides there
+    fcntl = None  # type: ignore[assignment]
+
+SIZE_LIMIT = 2**20
+INTERVAL_SECONDS = 5.0  # a heartbeat is rewritten at least this often
+SILENT_SECONDS = 60.0  # older than this, and no lock to ask: the writer is gone
+
+
+@dataclass(slots=True)
+class Heartbeat:
+    """What the writer says about itself; `written` and `last_event_at` are seconds since the epoch."""
+
+    rank: int = 0
+    state: RunState = RunState.LIVE
+    reason: str | None = None
+    events: int = 0
+    last_event: int | None = None
+    last_update: int | None = None
+    last_event_at: float | None = None
+    dropped: int = 0
+    errors: int = 0
+    last_errors: tuple[str, ...] = ()
+    written: float = 0.0
+    pid: int = 0
+    host: str = ""
+
+    def encode(self) -> bytes:
+        """Bytes of the file, stamped with the time, the process and the host."""
+        self.written, self.pid, self.host = time.time(), os.getpid(), socket.gethostname()
+        return json.dumps(asdict(self), ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def file_name(rank: int) -> str:
+    """Name of the heartbeat of a rank."""
+    return f"heartbeat-{rank}.json"
+
+
+def lock_name(rank: int) -> str:
+    """Name of the lock of a rank: an empty file, locked for as long as the writer lives."""
+    return f"lock-{rank}"
+
+
+def read_heartbeat(run: Path, rank: int = 0, disk: Disk | None = None) -> Heartbeat | None:
+    """Return the heartbeat of a rank; None where there is none or it cannot be understood."""
+    try:
+        fields = json.loads((disk or Disk()).read(run / file_name(rank), SIZE_LIMIT))
+        return _decode(fields)
+    except (OSError, ValueError, TypeError, RecursionError, OverflowError):
+        return None
+
+
+def _decode(fields: Mapping[str, Any]) -> Heartbeat:
+    if not isinstance(fields, dict):
+        raise TypeError("a heartbeat is a JSON object")
+    return Heartbeat(
+        rank=int(fields.get("rank", 0)),
+        state=RunState(fields.get("state", "live")),
+        reason=None if fields.get("reason") is None else str(fields["reason"])[:2000],
+        events=int(fields.get("events", 0)),
+        last_event=_optional_int(fields.get("last_event")),
+        last_update=_optional_int(fields.get("last_update")),
+        last_event_at=None if fields.get("last_event_at") is None else float(fields["last_event_at"]),
+        dropped=int(fields.get("dropped", 0)),
+        errors=int(fields.get("errors", 0)),
+        last_errors=tuple(str(text)[:2000] for text in fields.get("last_errors", ()))[:10],
+        written=float(fields.get("written", 0.0)),
+        pid=int(fields.get("pid", 0)),
+        host=str(fields.get("host", "")),
+    )
+
+
+def _optional_int(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+_held: set[int] = set()
+
+
+def _release_in_child() -> None:
+    """A forked child shares the lock: it must not keep it when the parent is killed."""
+    for descriptor in _held:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_release_in_child)
+
+
+def take_lock(run: Path, rank: int) -> int | None:
+    """Lock a rank of a run until `release_lock` or the end of the process; None where locks do not work."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(run / lock_name(rank), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    _held.add(descriptor)
+    return descriptor
+
+
+def release_lock(descriptor: int | None) -> None:
+    """Give a lock back."""
+    if descriptor in _held:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+def is_locked(run: Path, rank: int = 0) -> bool | None:
+    """Whether a writer holds the lock; None where it cannot be asked. Writes nothing."""
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(run / lock_name(rank), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def state_of(run: Path, heartbeat: Heartbeat | None, rank: int = 0) -> RunState:
+    """State of a run: what its heartbeat says, unless it says "live" and the writer is gone."""
+    if heartbeat is not None and heartbeat.state is not RunState.LIVE:
+        return heartbeat.state
+    locked = is_locked(run, rank)
+    if locked:
+        return RunState.LIVE
+    elsewhere = heartbeat is not None and heartbeat.host != socket.gethostname()
+    if locked is None or elsewhere:  # a lock of another host may be invisible here
+        recent = heartbeat is not None and time.time() - heartbeat.written < SILENT_SECONDS
+        return RunState.LIVE if recent else RunState.INTERRUPTED
+    return RunState.INTERRUPTED

@@ -1,0 +1,108 @@
+"""`list_runs`: which runs a folder holds, from their `run.json` and heartbeat alone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gradviz.errors import RunFormatError, RunNotFoundError
+from gradviz.schema import FORMAT_MARK, RunState
+from gradviz.store import manifest as manifests
+from gradviz.store.heartbeat import read_heartbeat, state_of
+
+DEPTH = 3
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line about a run. `problem` is a sentence when it cannot be opened."""
+
+    name: str
+    path: Path
+    state: RunState
+    created: datetime
+    model_class: str
+    layers: int
+    accumulation_steps: int | None
+    updates: int | None
+    events: int | None
+    dropped: int
+    seconds_since_last_event: float | None
+    problem: str | None
+
+
+def list_runs(folder: str | Path) -> list[RunSummary]:
+    """List the runs at or below a folder, newest first; foreign folders are ignored, links not followed.
+
+    A run that cannot be opened (damaged `run.json`, newer format) is listed with its `problem`.
+    """
+    found = [summary for path in _run_folders(Path(folder), DEPTH) if (summary := _summary(path)) is not None]
+    return sorted(found, key=lambda summary: (summary.created, summary.path.name), reverse=True)
+
+
+def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            inside = list(entries)
+    except OSError:
+        return
+    if any(entry.name == manifests.FILE_NAME for entry in inside):
+        yield folder
+    elif depth:
+        for entry in inside:
+            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                yield from _run_folders(Path(entry.path), depth - 1)
+
+
+def _summary(path: Path) -> RunSummary | None:
+    try:
+        manifest = manifests.read_manifest(path)
+    except RunNotFoundError:
+        return None
+    except RunFormatError as error:
+        return None if _is_foreign(path) else _problem(path, str(error))
+    heartbeat = read_heartbeat(path)
+    last = heartbeat.last_event_at if heartbeat else None
+    layers = manifest.get("layers")
+    return RunSummary(
+        name=str(manifest.get("name", path.name)),
+        path=path,
+        state=state_of(path, heartbeat),
+        created=manifests.created_of(manifest),
+        model_class=str(manifest.get("model_class", "")),
+        layers=len(layers) if isinstance(layers, list) else 0,
+        accumulation_steps=_count(manifest.get("accumulation_steps")),
+        updates=None if heartbeat is None or heartbeat.last_update is None else heartbeat.last_update + 1,
+        events=heartbeat.events if heartbeat else None,
+        dropped=heartbeat.dropped if heartbeat else 0,
+        seconds_since_last_event=None if last is None else max(0.0, time.time() - last),
+        problem=None,
+    )
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a `run.json` that we do not understand belongs to another program."""
+    try:
+        with (path / manifests.FILE_NAME).open("rb") as stream:
+            head = stream.read(4096)
+    except OSError:
+        return False
+    ours = FORMAT_MARK.encode() in head or any((path / kind).is_dir() for kind in ("gradients", "events"))
+    return not ours
+
+
+def _problem(path: Path, text: str) -> RunSummary:
+    try:
+        created = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError:
+        created = datetime.fromtimestamp(0, UTC)
+    return RunSummary(path.name, path, RunState.DAMAGED, created, "", 0, None, None, None, 0, None, text)

@@ -1,0 +1,127 @@
+"""Reading parts: footers checked and cached, row groups read by their number."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from gradviz.errors import DamagedPartError
+from gradviz.schema import FORMAT_VERSION
+from gradviz.store.columns import RANGES, SCHEMAS
+from gradviz.store.parts import CHECKSUM_KEY, INDEX_KEY
+
+ROW_GROUP_LIMIT = 2**24  # rows; the largest that the writer makes holds 2^17 rows or one layer
+PART_LIMIT = 2**28
+COLUMN_LIMIT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class PartFile:
+    """A part whose footer has been read and checked.
+
+    `rows` [G]; `ranges[column]` [G, 2]: least and greatest value in each row group.
+    """
+
+    path: Path
+    kind: str
+    metadata: Any
+    columns: tuple[str, ...]
+    rows: NDArray[np.int64]
+    ranges: dict[str, NDArray[np.int64]]
+
+    def groups_with(self, column: str, wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which row groups may hold one of the `wanted` (ascending) values of a ranged column."""
+        ranges = self.ranges[column]
+        return np.searchsorted(wanted, ranges[:, 0]) < np.searchsorted(wanted, ranges[:, 1], side="right")
+
+    def groups_between(self, column: str, first: int, last: int) -> NDArray[np.bool_]:
+        """Which row groups may hold a value of a ranged column within [first, last]."""
+        ranges = self.ranges[column]
+        return (ranges[:, 0] <= last) & (ranges[:, 1] >= first)
+
+    def read(self, groups: Sequence[int] | NDArray[np.int64], columns: Sequence[str]) -> Any:
+        """Read row groups as a table; raises DamagedPartError or FileNotFoundError."""
+        try:
+            with pq.ParquetFile(self.path, metadata=self.metadata, page_checksum_verification=True) as parquet:
+                table = parquet.read_row_groups([int(group) for group in groups], columns=list(columns))
+        except FileNotFoundError:
+            raise
+        except (OSError, pa.ArrowException, ValueError) as error:
+            raise DamagedPartError(f"{self.path.name}: {first_line(error)}") from error
+        if table.num_rows != int(self.rows[list(groups)].sum()):
+            raise DamagedPartError(f"{self.path.name}: {table.num_rows} rows, not what its index states")
+        return table
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's text, capped."""
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:300]}"
+
+
+def open_part(path: Path, kind: str) -> PartFile:
+    """Read and check the footer of a part.
+
+    Raises:
+        DamagedPartError: truncated, garbage, foreign, or larger than this reader decodes.
+        FileNotFoundError: a merge has removed it meanwhile.
+    """
+    try:
+        with pq.ParquetFile(path) as parquet:
+            metadata, schema = parquet.metadata, parquet.schema_arrow
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise DamagedPartError(f"{path.name}: {first_line(error)}") from error
+    index = _checked_index(metadata, path, kind)
+    _check_schema(schema, path, kind)
+    rows = index[:, 0]
+    _check_size(metadata, rows, path)
+    ranges = {name: index[:, 1 + 2 * at : 3 + 2 * at] for at, name in enumerate(RANGES[kind])}
+    return PartFile(path, kind, metadata, tuple(schema.names), rows, ranges)
+
+
+def _checked_index(metadata: Any, path: Path, kind: str) -> NDArray[np.int64]:
+    entries = metadata.metadata or {}
+    content, checksum = entries.get(INDEX_KEY), entries.get(CHECKSUM_KEY)
+    if content is None or checksum is None:
+        raise DamagedPartError(f"{path.name}: not a gradviz part, it has no {INDEX_KEY.decode()}")
+    if f"{zlib.crc32(content):08x}".encode() != checksum:
+        raise DamagedPartError(f"{path.name}: the checksum of its index is wrong")
+    try:
+        stated = json.loads(content)
+        index = np.array(stated["row_groups"], dtype=np.int64).reshape(-1, 1 + 2 * len(RANGES[kind]))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise DamagedPartError(f"{path.name}: its index cannot be understood") from error
+    if stated.get("version", 0) > FORMAT_VERSION or stated.get("kind") != kind:
+        raise DamagedPartError(f"{path.name}: holds {stated.get('kind')!r} of version {stated.get('version')!r}")
+    return index
+
+
+def _check_schema(schema: Any, path: Path, kind: str) -> None:
+    if len(schema.names) > COLUMN_LIMIT:
+        raise DamagedPartError(f"{path.name}: {len(schema.names):,} columns, more than {COLUMN_LIMIT:,}")
+    for column in SCHEMAS[kind]():
+        if column.name == "layer":  # for outside readers; never decoded here
+            continue
+        at = schema.get_all_field_indices(column.name)
+        if len(at) != 1 or schema.field(at[0]).type != column.type:
+            raise DamagedPartError(f"{path.name}: column {column.name!r} is not one column of {column.type}")
+
+
+def _check_size(metadata: Any, rows: NDArray[np.int64], path: Path) -> None:
+    found = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    if found != rows.tolist():
+        raise DamagedPartError(f"{path.name}: row groups of {found[:3]} rows, its index states {rows.tolist()[:3]}")
+    if rows.size and (rows.max() > ROW_GROUP_LIMIT or rows.sum() > PART_LIMIT or rows.min() < 0):
+        raise DamagedPartError(f"{path.name}: {rows.sum():,} rows would be decoded, more than {PART_LIMIT:,} "
+                               f"in a part or {ROW_GROUP_LIMIT:,} in a row group")  # fmt: skip

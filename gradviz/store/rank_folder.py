@@ -1,0 +1,111 @@
+"""The files of one rank of a run, as its only writer sees them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gradviz.errors import DamagedPartError
+from gradviz.schema import EventRecord, Layer
+from gradviz.store import manifest as manifests
+from gradviz.store.batches import LayerNames, event_table, gradient_table, read_scalars
+from gradviz.store.files import Disk
+from gradviz.store.heartbeat import Heartbeat, file_name
+from gradviz.store.merging import merge_parts
+from gradviz.store.parts import EventRange, PartWriter, part_folder
+from gradviz.store.statistics import Floats
+from gradviz.store.tail import TailPart, plan_merge
+
+ROW_GROUP_ROWS = 2**14
+
+
+class RankFolder:
+    """Writes parts, `run.json` and the heartbeat of one rank, and keeps the list of unmerged parts."""
+
+    def __init__(self, run: Path, rank: int, manifest: manifests.Manifest, layers: Sequence[Layer], *,
+                 disk: Disk, durable: bool) -> None:  # fmt: skip
+        self.run, self.rank, self.disk, self.durable = run, rank, disk, durable
+        self.manifest = manifest
+        self.layers = manifests.tidy_layers(layers)
+        self.names = LayerNames(self.layers)
+        self.heartbeat = Heartbeat(rank=rank)
+        self.tail: list[TailPart] = []
+
+    def update_manifest(self, layers: Sequence[Layer], forward_order: Sequence[int] | None) -> None:
+        """Append layers and set the forward order; `run.json` is replaced before anything uses them."""
+        known = {layer.layer_id for layer in self.layers}
+        new = [layer for layer in layers if layer.layer_id not in known]
+        if not new and forward_order is None:
+            return
+        self.layers = manifests.tidy_layers([*self.layers, *new])
+        if forward_order is not None:
+            self.manifest["forward_order"] = list(forward_order)
+        self.manifest["layers"] = manifests.layer_rows(self.layers)
+        self.names = LayerNames(self.layers)
+        path = self.run / manifests.FILE_NAME
+        self.disk.replace_content(path, manifests.encode(self.manifest), durable=self.durable)
+
+    def write_batch(self, records: Sequence[EventRecord], sums: Sequence[Floats]) -> None:
+        """Write the events part, then the gradients part: the second one is the commit."""
+        rows = gradient_table(records, sums, self.names)
+        events = EventRange(records[0].event, records[-1].event)
+        scalars = [read_scalars(record.scalars) for record in records]
+        self._write("events", events, [event_table(records, scalars)])
+        self._write("gradients", events, _row_groups(rows))
+        self.tail.append(TailPart(events, len(records), rows.num_rows))
+        last = records[-1]
+        self.heartbeat = replace(
+            self.heartbeat,
+            events=self.heartbeat.events + len(records), last_event=last.event, last_update=last.update,
+            last_event_at=time.time(),
+        )  # fmt: skip
+
+    def _write(self, kind: str, events: EventRange, row_groups: Sequence[Any]) -> None:
+        folder = part_folder(self.run, kind, self.rank)
+        with PartWriter(self.disk, folder, kind, events, row_groups[0].schema) as part:
+            for table in row_groups:
+                part.add_row_group(table)
+            part.commit(durable=self.durable)
+
+    def merge(self, *, final: bool = False) -> Iterator[None]:
+        """Merge what is due; pauses after each row group, so that a flush can come between.
+
+        A damaged part is left as it is, and so is everything before it.
+        """
+        while (plan := plan_merge(self.tail, final=final)) is not None:
+            try:
+                yield from merge_parts(self, plan)
+            except DamagedPartError:
+                self.tail = [part for part in self.tail if part.events.first > plan.events.last]
+                raise
+            merged = TailPart(plan.events, sum(p.count for p in plan.parts), sum(p.rows for p in plan.parts))
+            self.tail = [
+                *(part for part in self.tail if part.events.last < plan.events.first),
+                *([] if plan.seals else [merged]),
+                *(part for part in self.tail if part.events.first > plan.events.last),
+            ]
+
+    def write_heartbeat(self, *, durable: bool = False) -> None:
+        """Rewrite the heartbeat."""
+        path = self.run / file_name(self.rank)
+        self.disk.replace_content(path, self.heartbeat.encode(), durable=durable)
+
+    def is_gone(self) -> bool:
+        """Whether someone has removed the run while it is recorded."""
+        with contextlib.suppress(OSError):
+            return not (self.run / manifests.FILE_NAME).exists()
+        return False
+
+
+def _row_groups(table: Any) -> list[Any]:
+    """Cut a table that is sorted by layer into row groups of about 16,384 rows that split no layer."""
+    if table.num_rows <= ROW_GROUP_ROWS:
+        return [table]
+    from gradviz.store.merging import layer_cuts
+
+    cuts = layer_cuts(table.column("layer_id").to_numpy(), ROW_GROUP_ROWS)
+    return [table.slice(start, stop - start) for start, stop in zip(cuts[:-1], cuts[1:], strict=True)]

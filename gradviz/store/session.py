@@ -1,0 +1,211 @@
+"""The writer's thread: flushes every few seconds, merges in between, survives a failing disk."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from gradviz.schema import EventRecord, RunState
+from gradviz.store.heartbeat import INTERVAL_SECONDS, release_lock
+from gradviz.store.inbox import Inbox
+from gradviz.store.rank_folder import RankFolder
+from gradviz.store.statistics import Floats, fetch_sums
+
+KEPT_ERRORS = 5
+LONGEST_PAUSE = 30.0
+EXIT_SECONDS = 10.0
+
+_open_sessions: set[Session] = set()
+
+
+class Session:
+    """One recording on its way to one folder; shared by the `RunWriter` and its thread."""
+
+    def __init__(self, folder: RankFolder, inbox: Inbox, flush_seconds: float, lock: int | None,
+                 on_tick: Callable[[], None] | None) -> None:  # fmt: skip
+        self._folder, self._inbox, self._flush_seconds = folder, inbox, flush_seconds
+        self._lock, self._on_tick = lock, on_tick
+        self._pid = os.getpid()
+        self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
+        self._error_count = 0
+        self._warned = False
+        self._disabled = False
+        self._pause = 0.0
+        self._retry_at = 0.0
+        self._next_flush = 0.0
+        self._heartbeat_at = 0.0
+        self._ending: tuple[RunState, str | None] | None = None
+        self._deadline = float("inf")
+        self.thread = threading.Thread(target=lambda: None)
+
+    def start(self, owner: weakref.ref[object]) -> None:
+        """Start the thread; it ends by itself when the owner is gone."""
+        self.thread = threading.Thread(target=self._run, args=(owner,), name="gradviz-writer", daemon=True)
+        _open_sessions.add(self)
+        self.thread.start()
+
+    def note(self, text: str) -> None:
+        """Keep an error's text for the heartbeat."""
+        self._error_count += 1
+        self._errors.append(str(text)[:500])
+
+    def request_close(self, state: RunState, reason: str | None, timeout: float) -> None:
+        """Ask the thread to flush and end; only the first call decides the state."""
+        if self._ending is None:
+            self._deadline = time.monotonic() + timeout
+            self._ending = (state, reason)
+            self._inbox.shut()
+        self._inbox.ring()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the thread, not longer than `timeout`."""
+        self.thread.join(timeout)
+
+    def not_written(self) -> int:
+        """Events that were put and are not on disk."""
+        return self._inbox.dropped + max(0, self._inbox.accepted - self._folder.heartbeat.events)
+
+    def close_at_exit(self) -> None:
+        """Flush at the interpreter's exit; an exception that ended the program names the state."""
+        if os.getpid() != self._pid:
+            return
+        error = getattr(sys, "last_value", None)
+        if error is None or hasattr(sys, "ps1"):
+            self.request_close(RunState.FINISHED, None, EXIT_SECONDS)
+        else:
+            state = RunState.STOPPED if isinstance(error, KeyboardInterrupt) else RunState.CRASHED
+            self.request_close(state, type(error).__name__, EXIT_SECONDS)
+        self.join(EXIT_SECONDS)
+
+    def _run(self, owner: weakref.ref[object]) -> None:
+        try:
+            while self._ending is None:
+                self._inbox.wait(self._flush_seconds)
+                if owner() is None:
+                    self.request_close(RunState.FINISHED, "the recorder was garbage collected", EXIT_SECONDS)
+                self._tick()
+            self._finish()
+        except Exception as error:
+            self._disable(f"{type(error).__name__}: {error}")
+        finally:
+            release_lock(self._lock)
+            _open_sessions.discard(self)
+
+    def _tick(self) -> None:
+        if self._on_tick is not None:
+            try:
+                self._on_tick()
+            except Exception as error:
+                self.note(f"on_tick: {type(error).__name__}: {error}")
+        self._flush()
+        self._merge(final=False)
+        self._beat()
+
+    def _finish(self) -> None:
+        self._retry_at = 0.0
+        self._flush()
+        if not self._disabled:
+            self._merge(final=True)
+        state, reason = self._ending or (RunState.FINISHED, None)
+        self._folder.heartbeat = replace(self._folder.heartbeat, state=state, reason=reason)
+        self._beat(final=True)
+
+    def _flush(self) -> None:
+        self._next_flush = time.monotonic() + self._flush_seconds
+        while not self._disabled and time.monotonic() >= self._retry_at:
+            delivery = self._inbox.take()
+            readable = self._readable(delivery.records)
+            try:
+                self._folder.update_manifest(delivery.layers, delivery.forward_order)
+                if readable:
+                    self._folder.write_batch([record for record, _ in readable], [sums for _, sums in readable])
+            except Exception as error:
+                self._inbox.lose(len(readable))
+                self._inbox.add_layers(delivery.layers)
+                self._failed(error)
+                return
+            self._pause = 0.0
+            if not len(self._inbox):
+                return
+
+    def _readable(self, records: list[EventRecord]) -> list[tuple[EventRecord, Floats]]:
+        """Events with their sums; one whose sums cannot be fetched, or that comes twice, is dropped."""
+        readable: list[tuple[EventRecord, Floats]] = []
+        last = self._folder.heartbeat.last_event
+        for record in sorted(records, key=lambda record: record.event):
+            try:
+                if last is not None and record.event <= last:
+                    raise ValueError(f"event {record.event} comes after event {last}")
+                readable.append((record, fetch_sums(record)))
+                last = record.event
+            except Exception as error:
+                self._inbox.lose(1)
+                self.note(f"event {record.event}: {type(error).__name__}: {error}")
+        return readable
+
+    def _failed(self, error: Exception) -> None:
+        self.note(f"{type(error).__name__}: {error}")
+        if self._folder.is_gone():
+            self._disable("its folder was removed")
+            return
+        self._pause = min(max(2 * self._pause, self._flush_seconds), LONGEST_PAUSE)
+        self._retry_at = time.monotonic() + self._pause
+        if not self._warned:
+            self._warned = True
+            free = self._folder.disk.free_bytes(self._folder.run)
+            room = "unknown" if free is None else f"{free / 2**20:,.0f} MiB"
+            _warn(f"gradviz: cannot write to {self._folder.run} ({error}; free space: {room}). Training goes on; "
+                  "events are dropped and counted until it works again.")  # fmt: skip
+
+    def _disable(self, reason: str) -> None:
+        self._disabled = True
+        self._inbox.shut(discard=True)
+        self.note(reason)
+        if self._ending is None:
+            self._ending = (RunState.FINISHED, reason)
+        _warn(f"gradviz: recording into {self._folder.run} has stopped: {reason}. Training goes on.")
+
+    def _merge(self, *, final: bool) -> None:
+        """Merge what is due; a flush that becomes due in the meantime goes first."""
+        if self._disabled or time.monotonic() < self._retry_at:
+            return
+        try:
+            for _ in self._folder.merge(final=final):
+                if time.monotonic() >= self._deadline:
+                    return
+                if not final and time.monotonic() >= self._next_flush:
+                    self._flush()
+        except Exception as error:
+            self._failed(error)
+
+    def _beat(self, *, final: bool = False) -> None:
+        beat = self._folder.heartbeat
+        beat.dropped, beat.errors, beat.last_errors = self._inbox.dropped, self._error_count, tuple(self._errors)
+        if self._disabled:
+            return
+        try:
+            self._folder.write_heartbeat(durable=final)
+        except OSError as error:
+            self._failed(error)
+
+
+def _warn(text: str) -> None:
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+    except RuntimeWarning:  # warnings are errors here, and nobody catches one on this thread
+        logging.getLogger("gradviz").warning(text)
+
+
+@atexit.register
+def _close_all() -> None:
+    for session in list(_open_sessions):
+        session.close_at_exit()

@@ -1,0 +1,105 @@
+"""Raw sums of the recorder, turned into the columns of the files: bulk arithmetic over a whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradviz.schema import (
+    L1,
+    MAX,
+    MICRO_L1,
+    MICRO_MAX,
+    MICRO_NONFINITE,
+    MICRO_SQUARES,
+    NONFINITE,
+    PREVIOUS_SQUARES,
+    SQUARES,
+    SUMS_WIDTH,
+    ZEROS,
+    EventRecord,
+    Phase,
+)
+
+COSINE_SLACK = 0.01  # bfloat16 rounds G_k to 2^-9; beyond this g_k is not what was added to G_{k-1}
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Values and where they exist; `exists` None means everywhere."""
+
+    values: NDArray[np.generic]
+    exists: Mask | None = None
+
+
+def fetch_sums(record: EventRecord) -> Floats:
+    """Return the sums of one event, fetched from the device when they are still there."""
+    sums = np.asarray(record.sums() if callable(record.sums) else record.sums, dtype=np.float64)
+    if sums.shape != (len(record.layer_ids), SUMS_WIDTH) or len(record.numels) != len(record.layer_ids):
+        raise ValueError(f"event {record.event}: sums of shape {sums.shape} for {len(record.layer_ids)} layers")
+    return sums
+
+
+def gradient_columns(records: Sequence[EventRecord], sums: Sequence[Floats]) -> dict[str, Column]:
+    """Columns of a `gradients` part for a batch of events, ordered by (layer, event).
+
+    `records` ascend by event; `sums[i]` [P_i, SUMS_WIDTH] belongs to `records[i]`.
+    """
+    layer_ids = np.concatenate([record.layer_ids for record in records]).astype(np.int32, copy=False)
+    # stable: within a layer the events stay in order
+    order = np.argsort(layer_ids.astype(np.int16) if layer_ids.size and layer_ids.max() < 32_767 else layer_ids,
+                       kind="stable")  # fmt: skip
+    which = np.repeat(np.arange(len(records)), [len(record.layer_ids) for record in records])[order]
+    phase = np.array([record.phase for record in records], dtype=np.int8)[which]
+    columns = {
+        "event": Column(np.array([record.event for record in records], dtype=np.int64)[which]),
+        "update": Column(np.array([record.update for record in records], dtype=np.int32)[which]),
+        "micro_step": Column(np.array([record.micro_step for record in records], dtype=np.int16)[which]),
+        "phase": Column(phase),
+        "layer_id": Column(layer_ids[order]),
+    }
+    numels = np.maximum(np.concatenate([record.numels for record in records])[order], 1)
+    columns.update(statistics_of(np.ascontiguousarray(np.concatenate(sums)[order].T), numels, phase))
+    return columns
+
+
+def statistics_of(sums: Floats, numels: NDArray[np.int64], phase: NDArray[np.int8]) -> dict[str, Column]:
+    """Statistics from sums [SUMS_WIDTH, rows]: float32 values, int64 counts, and where they exist."""
+    there = sums[NONFINITE] >= 0
+    micro = (phase == Phase.MICRO_STEP) & (sums[MICRO_NONFINITE] >= 0)
+    with np.errstate(all="ignore"):  # a gradient may hold anything: NaN and infinity pass through
+        return {
+            "mean_abs": _float(sums[L1] / numels, there),
+            "l2": _float(np.sqrt(sums[SQUARES]), there),
+            "max_abs": _float(sums[MAX], there),
+            "zeros": _float(sums[ZEROS] / numels, there & (phase == Phase.UPDATE)),
+            "nonfinite": _count(sums[NONFINITE], there),
+            "micro_mean_abs": _float(sums[MICRO_L1] / numels, micro),
+            "micro_l2": _float(np.sqrt(sums[MICRO_SQUARES]), micro),
+            "micro_max_abs": _float(sums[MICRO_MAX], micro),
+            "micro_nonfinite": _count(sums[MICRO_NONFINITE], micro),
+            "cosine": _cosine(sums, there & micro),
+        }
+
+
+def _float(values: Floats, exists: Mask) -> Column:
+    return Column(np.where(exists, values, 0.0).astype(np.float32), exists)
+
+
+def _count(values: Floats, exists: Mask) -> Column:
+    return Column(np.where(exists, values, 0.0).astype(np.int64), exists)
+
+
+def _cosine(sums: Floats, micro: Mask) -> Column:
+    """Cosine of g_k with G_{k-1} by polarisation: |G_k|^2 = |G_{k-1}|^2 + |g_k|^2 + 2 <G_{k-1}, g_k>."""
+    previous, own = sums[PREVIOUS_SQUARES], sums[MICRO_SQUARES]
+    cosine = (sums[SQUARES] - previous - own) / (2.0 * np.sqrt(previous) * np.sqrt(own))
+    believable = ~(np.abs(cosine) > 1.0 + COSINE_SLACK)
+    exists = micro & ~np.isnan(previous) & (previous != 0) & (own != 0) & believable
+    return _float(np.clip(cosine, -1.0, 1.0), exists)

@@ -1,0 +1,53 @@
+"""Which of the small parts at the end of a run are merged, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradviz.store.parts import EventRange
+
+FAN_IN = 10**9
+SEGMENT_EVENTS = 10**9
+SEGMENT_ROWS = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class TailPart:
+    """A part that is not in a segment yet: its range, and how many events and rows it has."""
+
+    events: EventRange
+    count: int
+    rows: int
+
+    @property
+    def size_class(self) -> int:
+        """0 for up to 15 events, 1 for up to 255, 2 for up to 4,095."""
+        return (self.count.bit_length() - 1) // 4
+
+
+@dataclass(frozen=True, slots=True)
+class MergePlan:
+    """Parts to merge, and whether the merged one is a segment, which is never merged again."""
+
+    parts: tuple[TailPart, ...]
+    seals: bool
+
+    @property
+    def events(self) -> EventRange:
+        """Range of the merged part."""
+        return EventRange(self.parts[0].events.first, self.parts[-1].events.last)
+
+
+def plan_merge(tail: Sequence[TailPart], *, final: bool = False) -> MergePlan | None:
+    """Decide what to merge now: everything when a segment is full or the run ends, else 16 parts of a size."""
+    full = sum(part.count for part in tail) >= SEGMENT_EVENTS or sum(part.rows for part in tail) >= SEGMENT_ROWS
+    if full or (False and final and tail):
+        return MergePlan(tuple(tail), seals=True)
+    for size_class in range(4):
+        start = len(tail)
+        while start and tail[start - 1].size_class <= size_class:
+            start -= 1
+        if sum(part.size_class == size_class for part in tail[start:]) >= FAN_IN:
+            return MergePlan(tuple(tail[start:]), seals=False)
+    return None
