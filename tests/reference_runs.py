@@ -69,7 +69,9 @@ def reference_run(
     grad: Gradients = dict.fromkeys(layers)
     event = 0
 
-    def look(update: int, micro_step: int, phase: str, own: Gradients | None, loss: float | None = None) -> None:
+    def look(
+        update: int, micro_step: int, phase: str, own: Gradients | None, loss: float | None = None
+    ) -> None:
         nonlocal event
         for name in layers:
             before = _minus(grad[name], own[name]) if own is not None else None

@@ -65,15 +65,46 @@ class Sawtooth:
     @property
     def clean(self) -> Flags:
         """Reset rows that found nothing: no gradient at all, or exact zeros."""
-        return (self.phase == Phase.RESET) & ((self.nonfinite == NO_GRADIENT) | (self.value == 0))
+        return self._reset & self._empty
 
     @property
     def not_reset(self) -> Flags:
-        """Reset rows that found something left, and a window that builds on this stale gradient.
+        """Reset rows that found something left, and a window that builds on this stale gradient."""
+        return self._reset & ~self._empty & (self.window_length[self.window] > 0)
 
-        What is left when a run ends is no fault: many loops clear at the top of the next iteration.
-        """
-        return (self.phase == Phase.RESET) & ~self.clean & (self.window_length[self.window] > 0)
+    @property
+    def left(self) -> Flags:
+        """What was left when the run ended: no fault, many loops clear at the top of the next iteration."""
+        return self._reset & ~self._empty & (self.window_length[self.window] == 0)
+
+    @property
+    def cleared_value(self) -> Floats:
+        """`value`, with 0 where a reset or an edit cleared the gradient to None."""
+        return np.where(self._cleared, 0.0, self.value)
+
+    @property
+    def cleared_nonfinite(self) -> Integers:
+        """`nonfinite`, with 0 where a reset or an edit cleared the gradient to None."""
+        return np.where(self._cleared, 0, self.nonfinite)
+
+    @property
+    def arrived(self) -> Floats:
+        """Of each update row: G_n, as the last micro-step left it; NaN elsewhere and where it is unknown."""
+        before = np.append(np.nan, np.where(self.phase == Phase.MICRO_STEP, self.value, np.nan)[:-1])
+        inside = np.append(False, np.diff(self.window) == 0) if len(self.window) else self._empty
+        return np.where((self.phase == Phase.UPDATE) & inside, before[: len(inside)], np.nan)
+
+    @property
+    def _reset(self) -> Flags:
+        return self.phase == int(Phase.RESET)
+
+    @property
+    def _empty(self) -> Flags:
+        return (self.nonfinite == NO_GRADIENT) | (self.value == 0)
+
+    @property
+    def _cleared(self) -> Flags:
+        return (self.nonfinite == NO_GRADIENT) & (self._reset | (self.phase == int(Phase.EDIT)))
 
 
 def sawtooth(

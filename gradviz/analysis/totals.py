@@ -35,7 +35,9 @@ def totals(gradients: pd.DataFrame, statistic: Statistic = "l2") -> Totals:
     A mean of |x| needs the sizes of the layers to be combined: it is known for one layer only.
     """
     if statistic == "mean_abs" and gradients["layer"].nunique() > 1:
-        raise QueryError("'mean_abs' of several layers cannot be combined. Ask for one layer, or for 'l2' or 'max_abs'.")
+        raise QueryError(
+            "'mean_abs' of several layers cannot be combined. Ask for one layer, or for 'l2' or 'max_abs'."
+        )
     axis = window_axis(gradients)
     place = np.searchsorted(axis.event, integers(gradients, "event"))
 

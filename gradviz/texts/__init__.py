@@ -32,7 +32,9 @@ def catalogue(language: str) -> dict[str, str]:
             continue
         for key, sentence in _flatten(tomllib.loads(entry.read_text(encoding="utf-8"))).items():
             if key in merged:
-                raise KeyError(f"Key {key!r} stands in two catalogues of {language!r}, one of them {entry.name}.")
+                raise KeyError(
+                    f"Key {key!r} stands in two catalogues of {language!r}, one of them {entry.name}."
+                )
             merged[key] = sentence
     return merged
 

@@ -1,0 +1,65 @@
+"""What every picture shares: a template-neutral sheet, a title with a sentence under it, hover texts."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from gradviz.figures.palette import GRID
+from gradviz.texts import text
+
+CLEAR = "rgba(0,0,0,0)"
+SENTENCE_WIDTH = 96
+
+
+def sheet(title: str, sentence: str = "", *, height: int = 440) -> go.Figure:
+    """An empty figure: transparent, neutral grid, everything else left to the template in force."""
+    lines = textwrap.wrap(sentence, SENTENCE_WIDTH) if sentence.isascii() or " " in sentence else [sentence]
+    figure = go.Figure()
+    figure.update_layout(
+        title={
+            "text": title,
+            "subtitle": {"text": "<br>".join(lines)},
+            "x": 0,
+            "xref": "paper",
+            "yref": "container",
+        },
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        height=height,
+        margin={"l": 70, "r": 20, "t": 96 + 16 * (len(lines) - 1), "b": 56},
+        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "title": {"text": ""}},
+        hovermode="closest",
+        barmode="overlay",
+        bargap=0.1,
+    )
+    figure.update_layout(title={"y": 1, "yanchor": "top", "pad": {"t": 10}})
+    figure.update_xaxes(gridcolor=GRID, zeroline=False, showline=False, ticks="")
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, showline=False, ticks="")
+    return figure
+
+
+def blank(title: str, key: str, language: str, **values: object) -> go.Figure:
+    """A figure without axes that says in one sentence why there is nothing to see."""
+    figure = sheet(title, height=260)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    sentence = "<br>".join(textwrap.wrap(text(key, language, **values), 64))
+    figure.add_annotation(
+        text=sentence, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font_size=15
+    )
+    return figure
+
+
+def hover(head: str, fields: Sequence[tuple[str, str]]) -> str:
+    """A hover template: a bold head, then one line a field (`label`, d3 placeholder)."""
+    lines = [f"<b>{head}</b>", *(f"{label}: {value}" for label, value in fields)]
+    return "<br>".join(lines) + "<extra></extra>"
+
+
+def no_hover() -> dict[str, Any]:
+    """Keywords of a trace that is only decoration."""
+    return {"hoverinfo": "skip", "showlegend": False}
