@@ -1,0 +1,6 @@
+"""Recording: hooks on a model's parameters, an optimizer and the backward pass. The only room that imports torch."""
+
+from gradviz.recording.recorder import Recorder
+from gradviz.recording.watching import watch
+
+__all__ = ["Recorder", "watch"]

@@ -1,0 +1,155 @@
+"""Turns moments of training into events: reset, micro-step, edit, update. Raises freely; the recorder guards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gradviz.recording.board import GradientBoard
+from gradviz.recording.parameters import WatchedParameters
+from gradviz.recording.scalars import learning_rate, loss_of
+from gradviz.recording.windows import Windows
+from gradviz.schema import EventRecord, Phase, Scalar
+from gradviz.store import RunWriter
+
+Sums = Any  # [slots, SUMS_WIDTH] float64, or a callable that fetches it from a device
+ReadScale = Callable[[], dict[str, Scalar]]
+
+
+class Observer:
+    """Where training stands and what its gradients were at the last look."""
+
+    def __init__(
+        self,
+        watched: WatchedParameters,
+        board: GradientBoard,
+        windows: Windows,
+        writer: RunWriter,
+        read_scale: ReadScale,
+    ) -> None:
+        self.slots: list[int] = []  # those recorded: trainable and hooked
+        self.inside = False  # between the begin and the end of a backward that is recorded
+        self.logged: dict[str, Scalar] = {}
+        self._watched, self._board, self._windows, self._writer = watched, board, windows, writer
+        self._read_scale = read_scale
+        self._began, self._event = time.monotonic(), 0
+        self._pending: tuple[Phase, Sums, float] | None = None
+        self._loss: dict[str, Scalar] = {}
+        self._consumed: Callable[[], None] | None = None
+        self._order_known = False
+
+    def add_slot(self, slot: int) -> None:
+        """Record `slot` from now on."""
+        self.slots = sorted([*self.slots, slot])
+
+    def begin_backward(self, tensors: Any) -> None:
+        """What is left of the last window (`reset`), or was changed since the last backward (`edit`)."""
+        self._windows.begin()
+        if not self._windows.recorded:
+            return
+        fresh = self._windows.fresh
+        edited = self._board.begin(self.slots, fresh=fresh)
+        if fresh or edited:
+            # not an event yet: this backward may belong to another model
+            self._pending = (Phase.RESET if fresh else Phase.EDIT, self._board.sums(), self._seconds())
+        self._loss = loss_of(tensors)
+        self.inside = True
+
+    def see_gradient(self, slot: int, gradient: Tensor) -> None:
+        """This backward's own gradient of one parameter, before it is added."""
+        self._board.see(slot, gradient)
+
+    def end_backward(self) -> None:
+        """A `micro_step`, if this backward reached a watched parameter at all."""
+        changed, fired = self._board.finish(self.slots), self._board.fired()
+        if not changed and not fired:
+            return
+        self._emit_what_came_before()
+        self._windows.count()
+        scalars = self._loss | self._read_scale() | self.logged
+        self.logged = {}
+        self._emit(Phase.MICRO_STEP, self._board.sums(micro=True), scalars)
+        if not self._order_known and fired:
+            self._order_known = True
+            self._writer.set_forward_order(self._watched.forward_order(fired))
+
+    def _emit_what_came_before(self) -> None:
+        if self._pending is not None:
+            phase, sums, seconds = self._pending
+            self._emit(phase, sums, {}, seconds=seconds)
+            self._pending = None
+        hidden = self._board.hidden_resets()
+        if hidden:
+            sums = self._board.forget_before(hidden)
+            self._emit(Phase.RESET if self._windows.fresh else Phase.EDIT, sums, {})
+
+    def consume(self, optimizer: Optimizer, slots: list[int]) -> None:
+        """`optimizer.step()` begins: `p.grad` as it consumes it."""
+        self._windows.consume(id(optimizer))
+        if self._windows.recorded:
+            self._close_window(optimizer, slots, self._take(slots))
+
+    def closure_returned(self, optimizer: Optimizer, slots: list[int]) -> None:
+        """A closure inside `optimizer.step(closure)` has returned; of several calls (LBFGS) the last one counts."""
+        sums = self._take(slots) if self._windows.recorded else None
+        self._consumed = lambda: self._close_after_closure(optimizer, slots, sums)
+
+    def optimizer_returned(self) -> None:
+        """`optimizer.step()` is over: an update whose gradient came out of a closure is due now."""
+        consumed, self._consumed = self._consumed, None
+        if consumed is not None:
+            consumed()
+
+    def _close_after_closure(self, optimizer: Optimizer, slots: list[int], sums: Sums) -> None:
+        self._windows.consume(id(optimizer))
+        if sums is not None and self._windows.recorded:
+            self._close_window(optimizer, slots, sums)
+
+    def _take(self, slots: list[int]) -> Sums:
+        self._board.look(slots, fresh=True, count_zeros=True)  # unscaling leaves no trace in the version
+        return self._board.sums()
+
+    def _close_window(self, optimizer: Optimizer, slots: list[int], sums: Sums) -> None:
+        self._pending = None
+        self._emit(Phase.UPDATE, sums, learning_rate(optimizer) | self._read_scale(), slots=slots)
+
+    def finish(self) -> None:
+        """At close: what was left in `p.grad` after the last update."""
+        if not self._windows.between:
+            return
+        self._windows.begin()
+        if self._windows.recorded:
+            self._board.begin(self.slots, fresh=True)
+            self._emit(Phase.RESET, self._board.sums(), {})
+
+    def _emit(
+        self, phase: Phase, sums: Sums, scalars: dict[str, Scalar], *, slots: list[int] | None = None, seconds: float = -1
+    ) -> None:
+        rows = self.slots if slots is None else [slot for slot in slots if slot in set(self.slots)]
+        record = EventRecord(
+            event=self._event,
+            update=self._windows.update,
+            micro_step=0 if phase is Phase.RESET else self._windows.micro_step,
+            phase=phase,
+            seconds=seconds if seconds >= 0 else self._seconds(),
+            layer_ids=np.array(rows, dtype=np.int32),
+            numels=self._watched.numels[rows],
+            sums=_rows_of(sums, rows, len(self._watched)),
+            scalars=scalars,
+        )
+        self._event += 1
+        self._writer.put(record)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+
+def _rows_of(sums: Sums, rows: list[int], count: int) -> Sums:
+    if len(rows) == count:
+        return sums
+    return (lambda: sums()[rows]) if callable(sums) else sums[rows]

@@ -1,0 +1,213 @@
+"""The recorder: stands between the hooks and the observer, and lets nothing of ours reach the training loop."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gradviz.recording.backward import listen, unlisten
+from gradviz.recording.guard import Guard, warn
+from gradviz.recording.hooks import Handle, hook_gradient, hook_optimizers
+from gradviz.recording.observer import Observer
+from gradviz.recording.parameters import WatchedParameters
+from gradviz.recording.scalars import scalar_of
+from gradviz.schema import RunState
+from gradviz.store import RunWriter
+
+
+class Recorder:
+    """What `gradviz.watch` returns; a context manager.
+
+    Of itself it records nothing: with `GRADVIZ_MODE=off`, after bad input, and in copies and pickles
+    it is just this.
+    """
+
+    run_path: Path | None = None
+    """The run's folder; None where nothing is recorded."""
+
+    def log(self, **scalars: float | Tensor) -> None:
+        """Attach named numbers (`loss=`, `samples=`, `tokens=`, ...) to the micro-step of the next `backward()`."""
+
+    def close(self) -> None:
+        """Write what is left and remove every hook. Calling it again does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[type[Recorder], tuple[()]]:
+        return Recorder, ()  # a copy, or another process, must not record
+
+    def __deepcopy__(self, _memo: object) -> Recorder:
+        return Recorder()
+
+
+class ActiveRecorder(Recorder):
+    """Records into one run. Hooks hold it weakly, so that reference counts alone free it."""
+
+    def __init__(self, watched: WatchedParameters, observer: Observer, writer: RunWriter) -> None:
+        self.run_path = writer.path
+        self.watched = watched
+        self.closed = False
+        self._observer, self._writer = observer, writer
+        self._guard = Guard(writer.note_error)
+        self._pid = os.getpid()
+        self._handles: dict[int, Handle] = {}
+        self._optimizer_handles: list[Handle] = []
+        self._at_exit: Callable[[], None] | None = None
+
+    def attach(self, optimizers: list[Optimizer]) -> None:
+        """Register every hook; with no optimizer, notice any that owns a watched parameter."""
+        self._thaw()
+        self._optimizer_handles = hook_optimizers(self, optimizers)
+        listen(self)
+        self._at_exit = _close_at_exit(self)
+
+    def _thaw(self) -> None:
+        """Hook the parameters that allow it now; frozen ones refuse until they are unfrozen."""
+        for slot, parameter in self.watched.alive():
+            if slot not in self._handles and parameter.requires_grad:
+                self._handles[slot] = hook_gradient(self, slot, parameter)
+                self._observer.add_slot(slot)
+
+    def _idle(self) -> bool:
+        return self.closed or self._guard.disabled or os.getpid() != self._pid
+
+    # ---- told by the hooks; none of these raises ----
+
+    def begin_backward(self, tensors: Any) -> None:
+        """An outermost backward is about to begin."""
+        if not self._idle():
+            self._guard(self._begin_backward, tensors)
+
+    def _begin_backward(self, tensors: Any) -> None:
+        if len(self._handles) < len(self.watched):
+            self._thaw()
+        self._observer.begin_backward(tensors)
+
+    def see_gradient(self, slot: int, gradient: Tensor | None) -> None:
+        """A parameter's gradient has arrived; None where a custom function returned none."""
+        if self._observer.inside and gradient is not None:
+            self._guard(self._observer.see_gradient, slot, gradient)
+
+    def end_backward(self, completed: bool) -> None:
+        """The outermost backward is over; what a failed one left in `p.grad` is seen at the next look."""
+        if self._observer.inside:
+            self._observer.inside = False
+            if completed and not self._idle() and self._guard(self._observer.end_backward):
+                self._guard.passed()
+
+    def before_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        """An optimizer is about to take its step; a closure is wrapped, for its gradient is consumed after it."""
+        if self._idle():
+            return None
+        slots = self.watched.slots_of(optimizer)
+        if not slots:
+            return None  # another model's
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        if closure is None:
+            self._guard(self._observer.consume, optimizer, slots)
+            return None
+        watched = self._watched_closure(closure, optimizer, slots)
+        return ((args[0], watched, *args[2:]), kwargs) if len(args) > 1 else (args, {**kwargs, "closure": watched})
+
+    def _watched_closure(self, closure: Callable[[], Any], optimizer: Optimizer, slots: list[int]) -> Any:
+        def watched() -> Any:
+            outcome = closure()
+            self._guard(self._observer.closure_returned, optimizer, slots)
+            return outcome
+
+        return watched
+
+    def after_optimizer(self) -> None:
+        """An optimizer's step has returned."""
+        if not self._idle():
+            self._guard(self._observer.optimizer_returned)
+
+    # ---- called by the user ----
+
+    def log(self, **scalars: float | Tensor) -> None:
+        if self.closed:
+            warn(f"recorder.log was called after the recorder was closed; {sorted(scalars)} is not recorded.")
+        elif not self._idle():
+            self._guard(self._log, scalars)
+
+    def _log(self, scalars: dict[str, Any]) -> None:
+        for name, value in scalars.items():
+            scalar = scalar_of(value)
+            if scalar is None:
+                warn(f"recorder.log({name}=...) takes a number or a tensor of one number, not {_shown(value)}.")
+            else:
+                self._observer.logged[name] = scalar
+
+    def close(self) -> None:
+        self._close(RunState.FINISHED)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close(*_ending(kind))
+
+    def supersede(self) -> None:
+        """The same model is watched again: this run ends here."""
+        self._close(RunState.SUPERSEDED, "the same model was watched again")
+
+    def _close(self, state: RunState, reason: str | None = None) -> None:
+        if self.closed or os.getpid() != self._pid:
+            return
+        if not self._guard.disabled:
+            self._guard(self._observer.finish)
+        self.closed = True
+        self._detach()
+        self._guard(self._close_writer, state, reason)
+
+    def _close_writer(self, state: RunState, reason: str | None) -> None:
+        missing = self._writer.close(state, reason=reason)
+        if missing:
+            warn(f"{missing} events were not written to {self.run_path}.")
+
+    def _detach(self) -> None:
+        unlisten(self)
+        for handle in [*self._handles.values(), *self._optimizer_handles]:
+            handle.remove()
+        self._handles, self._optimizer_handles = {}, []
+        if self._at_exit is not None:
+            atexit.unregister(self._at_exit)
+
+
+def _ending(kind: type[BaseException] | None) -> tuple[RunState, str | None]:
+    if kind is None:
+        return RunState.FINISHED, None
+    if issubclass(kind, KeyboardInterrupt | SystemExit):
+        return RunState.STOPPED, kind.__name__
+    return RunState.CRASHED, kind.__name__
+
+
+def _close_at_exit(recorder: ActiveRecorder) -> Callable[[], None]:
+    reference = weakref.ref(recorder)
+
+    def close() -> None:
+        alive = reference()
+        if alive is not None:
+            alive._close(*_ending(getattr(sys, "last_type", None)))  # set by an uncaught exception
+
+    atexit.register(close)
+    return close
+
+
+def _shown(value: object) -> str:
+    shape = getattr(value, "shape", None)
+    return f"a {type(value).__name__}" + (f" of shape {tuple(shape)}" if shape is not None else "")

@@ -1,0 +1,134 @@
+"""What one look at a gradient yields: sum |x|, sum x^2, max |x|, how many non-finite, how many zeros.
+
+`measure` writes them in float64 into a row of an array. Contiguous float32 and float64 on the CPU take
+one pass in machine code (`kernels`, if numba is there); everything else, half precision, complex,
+strided, sparse, goes through a small float64 scratch buffer, piece by piece, so that no gradient is ever
+copied whole. `measure_on_device` does the same in torch operations that nothing waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradviz.schema import MAX, ZEROS
+
+PIECE = 32_768  # elements: 256 KB of float64 scratch, inside a second-level cache
+ROW = 1024  # elements summed in single precision, on a device
+WIDTH = 5
+Kernel = Callable[[int, int, NDArray[np.float64], int, bool], None]
+
+
+def load_kernels() -> dict[torch.dtype, Kernel]:
+    """The compiled one-pass kernels by dtype, warm; empty where numba is absent or cannot compile."""
+    try:
+        from gradviz.recording.kernels import measure_float32, measure_float64
+    except ImportError:
+        return {}
+    kernels: dict[torch.dtype, Kernel] = {torch.float32: measure_float32, torch.float64: measure_float64}
+    out = np.zeros((1, WIDTH))
+    for dtype, kernel in kernels.items():
+        kernel(torch.zeros(1, dtype=dtype).data_ptr(), 1, out, 0, True)  # compiled here, not in the loop
+    return kernels
+
+
+class Gauge:
+    """Measures CPU gradients; `kernels={}` forces the plain torch path (the tests compare the two)."""
+
+    def __init__(self, kernels: dict[torch.dtype, Kernel]) -> None:
+        self._kernels = kernels
+
+    def measure(self, x: Tensor, out: NDArray[np.float64], row: int, *, count_zeros: bool = False) -> None:
+        """Write L1, SQUARES, MAX, NONFINITE (and ZEROS) of `x` into `out[row]`."""
+        kernel = self._kernels.get(x.dtype)
+        if kernel is not None and x.layout is torch.strided and (x.is_contiguous() or _is_dense(x)):
+            kernel(x.data_ptr(), x.numel(), out, row, count_zeros)
+        else:
+            self._measure_in_pieces(x, out, row)
+
+    def _measure_in_pieces(self, x: Tensor, out: NDArray[np.float64], row: int) -> None:
+        totals, numel = np.zeros(WIDTH), x.numel()
+        with torch.no_grad():
+            for piece in _pieces(_values(x)):
+                part = self._measure_piece(piece)
+                top = np.maximum(totals[MAX], part[MAX])  # NaN wins
+                totals += part
+                totals[MAX] = top
+        totals[ZEROS] += numel - _values(x).numel()  # a sparse gradient is zero where it stores nothing
+        out[row, :WIDTH] = totals
+
+    def _measure_piece(self, piece: Tensor) -> NDArray[np.float64]:
+        scratch = _magnitudes(piece)
+        part = np.zeros((1, WIDTH))
+        kernel = self._kernels.get(torch.float64)
+        if kernel is not None:
+            kernel(scratch.data_ptr(), scratch.numel(), part, 0, True)
+        else:
+            part[0] = measure_on_device(scratch).numpy()
+        return part[0]
+
+
+def measure_on_device(x: Tensor) -> Tensor:
+    """The five numbers of `x` as a float64 tensor on its device, by torch operations alone.
+
+    Nothing here waits for the device. Sums run over rows of 1,024 in the gradient's own precision and
+    over the rows in float64: no gradient is ever widened whole.
+    """
+    values = _values(x.detach()).reshape(-1)
+    if values.numel() == 0:
+        return torch.tensor([0, 0, 0, 0, x.numel()], dtype=torch.float64, device=x.device)
+    magnitude = values.abs() if values.is_complex() else values
+    cut = values.numel() // ROW * ROW
+    body, rest = magnitude[:cut].view(-1, ROW), magnitude[cut:].double()
+    numbers = [
+        _row_norms(body, 1).sum() + rest.abs().sum(),
+        _row_norms(body, 2).square().sum() + rest.square().sum(),
+        torch.linalg.vector_norm(magnitude, float("inf")),
+        values.numel() - torch.isfinite(magnitude).sum(),
+        x.numel() - torch.count_nonzero(magnitude),
+    ]
+    return torch.stack([number.double() for number in numbers])
+
+
+def _row_norms(body: Tensor, order: int) -> Tensor:
+    wide = body.dtype if body.dtype is torch.float64 else torch.float32
+    return torch.linalg.vector_norm(body, order, dim=1, dtype=wide).double()
+
+
+def _values(x: Tensor) -> Tensor:
+    """The stored numbers: of a sparse gradient (an embedding's) only what it holds, duplicates summed."""
+    if x.layout is torch.sparse_coo:
+        return x.coalesce().values()
+    return x if x.layout is torch.strided else x.to_dense()
+
+
+def _pieces(x: Tensor) -> Iterator[Tensor]:
+    if x.numel() <= PIECE:
+        yield x
+    elif _is_dense(x):
+        yield from x.as_strided((x.numel(),), (1,)).split(PIECE)
+    else:  # expanded or sliced: never flattened whole, that would be a copy
+        for part in x.unbind(max(range(x.dim()), key=x.size)):
+            yield from _pieces(part)
+
+
+def _is_dense(x: Tensor) -> bool:
+    """Whether the numbers fill one block of memory, in any order (transposed, channels last): order is no matter."""
+    expected = 1
+    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
+        if size != 1:
+            if stride != expected:
+                return False
+            expected *= size
+    return True
+
+
+def _magnitudes(piece: Tensor) -> Tensor:
+    """|x| as contiguous float64; complex numbers are widened first, or |z| could overflow."""
+    wide: Any = torch.complex128 if piece.is_complex() else torch.float64
+    return piece.detach().to(wide).abs().reshape(-1).contiguous()

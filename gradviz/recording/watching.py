@@ -1,0 +1,132 @@
+"""`gradviz.watch`: checks what it was given, opens the run, attaches the hooks."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from gradviz.errors import GradvizError, RunFolderError, WatchError
+from gradviz.recording.board import GradientBoard
+from gradviz.recording.guard import warn
+from gradviz.recording.observer import Observer
+from gradviz.recording.parameters import WatchedParameters, find_parameters
+from gradviz.recording.recorder import ActiveRecorder, Recorder
+from gradviz.recording.scalars import loss_scale
+from gradviz.recording.statistics import Gauge, load_kernels
+from gradviz.recording.windows import Windows
+from gradviz.store import RunWriter, default_folder
+
+Optimizers = Optimizer | Sequence[Optimizer] | None
+
+_open: list[weakref.ref[ActiveRecorder]] = []
+
+
+def watch(
+    model: nn.Module | Iterable[tuple[str, torch.Tensor]],
+    optimizer: Optimizers = None,
+    *,
+    run_dir: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    accumulation_steps: int | None = None,
+    every: int = 1,
+    scaler: Any = None,
+    strict: bool = False,
+) -> Recorder:
+    """Record every gradient of `model` at every micro-step and update, until the recorder is closed.
+
+    Args:
+        model: an `nn.Module`, or pairs of name and parameter such as `model.named_parameters()`.
+        optimizer: one, several, or none; with none, any optimizer that owns a watched parameter counts.
+        run_dir: parent folder of the run; default `$GRADVIZ_DIR` or `./gradviz_runs`.
+        name: part of the run folder's name; default the model's class.
+        accumulation_steps: what you mean to do, a declaration to compare with. Windows are observed.
+        every: record every k-th window in full and skip the others.
+        scaler: the `GradScaler`, if there is one; its scale is then recorded beside the gradients.
+        strict: raise on bad input or an unwritable folder. Otherwise warn once and let training go on.
+
+    Returns:
+        The recorder, a context manager; `.run_path` is the run's folder.
+
+    Raises:
+        WatchError, RunFolderError: only if `strict`.
+
+    `GRADVIZ_MODE=off` makes this a no-op.
+    """
+    if os.environ.get("GRADVIZ_MODE", "").lower() == "off":
+        return Recorder()
+    try:
+        watched = find_parameters(model)
+        optimizers = _optimizers(optimizer)
+        _check_counts(every=every, accumulation_steps=accumulation_steps)
+        _supersede(watched)
+        settings = {"accumulation_steps": accumulation_steps, "every": every, "model_class": type(model).__name__}
+        writer = _open_writer(watched, run_dir, name or type(model).__name__, settings, strict=strict)
+    except GradvizError as error:
+        if strict:
+            raise
+        warn(f"{error} Nothing is recorded.")
+        return Recorder()
+    return _attach(watched, optimizers, writer, every, scaler)
+
+
+def _attach(
+    watched: WatchedParameters, optimizers: list[Optimizer], writer: RunWriter, every: int, scaler: Any
+) -> ActiveRecorder:
+    board = GradientBoard(watched, Gauge(load_kernels()))
+    observer = Observer(watched, board, Windows(every), writer, loss_scale(scaler))
+    recorder = ActiveRecorder(watched, observer, writer)
+    recorder.attach(optimizers)
+    _open.append(weakref.ref(recorder))
+    return recorder
+
+
+def _optimizers(given: Any) -> list[Optimizer]:
+    """One, several or none; a wrapper such as Accelerate's stands for the `.optimizer` in it."""
+    if given is None:
+        return []
+    several = given if isinstance(given, list | tuple) else [given]
+    unwrapped = [one if isinstance(one, Optimizer) else getattr(one, "optimizer", one) for one in several]
+    for one in unwrapped:
+        if not hasattr(one, "register_step_pre_hook"):
+            raise WatchError(
+                f"gradviz.watch was given a {type(one).__name__} as optimizer. "
+                "Pass a torch.optim.Optimizer, a list of them, or none."
+            )
+    return cast("list[Optimizer]", unwrapped)
+
+
+def _check_counts(**counts: int | None) -> None:
+    for name, value in counts.items():
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise WatchError(f"gradviz.watch was given {name}={value!r}. It takes a whole number from 1 up.")
+
+
+def _supersede(watched: WatchedParameters) -> None:
+    """The same parameters are watched already (a notebook cell run twice): close that run, hooks never double."""
+    _open[:] = [ref for ref in _open if (recorder := ref()) is not None and not recorder.closed]
+    for recorder in [ref() for ref in _open]:
+        if recorder is not None and recorder.watched.slot_of.keys() == watched.slot_of.keys():
+            recorder.supersede()
+
+
+def _open_writer(
+    watched: WatchedParameters, run_dir: Any, name: str, settings: dict[str, Any], *, strict: bool
+) -> RunWriter:
+    folder = default_folder() if run_dir is None else Path(run_dir)
+    try:
+        return RunWriter.create(folder, name, watched.layers, torch_version=torch.__version__, **settings)
+    except RunFolderError as error:
+        if strict:
+            raise
+        fallback = Path(tempfile.gettempdir()) / "gradviz_runs"
+        writer = RunWriter.create(fallback, name, watched.layers, torch_version=torch.__version__, **settings)
+        warn(f"{error} Recording to {writer.path} instead.")
+        return writer

@@ -1,0 +1,52 @@
+"""Counts windows as they are observed: which update, which micro-step. Knows no tensors.
+
+A window ends with an optimizer's step and the next one begins with the next backward. Nothing is
+ever counted modulo the declared number of accumulation steps: a short window shifts no later label.
+"""
+
+from __future__ import annotations
+
+
+class Windows:
+    """Where training stands: `update` (0-based) and `micro_step` (backward passes so far in its window)."""
+
+    def __init__(self, every: int = 1) -> None:
+        self.update = 0
+        self.micro_step = 0
+        self._every = every
+        self._stepped: set[int] = set()
+
+    @property
+    def recorded(self) -> bool:
+        """Whether this window is recorded in full; the others cost nothing."""
+        return self.update % self._every == 0
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the next backward is the first of its window."""
+        return self.micro_step == 0
+
+    @property
+    def between(self) -> bool:
+        """Whether the last window was consumed and no backward has come since."""
+        return bool(self._stepped)
+
+    def begin(self) -> None:
+        """A backward pass begins: after a step it opens the next window."""
+        if self._stepped:
+            self._next()
+
+    def count(self) -> None:
+        """A backward pass has reached the watched parameters."""
+        self.micro_step += 1
+
+    def consume(self, optimizer: int) -> None:
+        """`optimizer` (its id) steps. Two optimizers back to back share one update, one that steps twice does not."""
+        if optimizer in self._stepped:
+            self._next()
+        self._stepped.add(optimizer)
+
+    def _next(self) -> None:
+        self.update += 1
+        self.micro_step = 0
+        self._stepped.clear()

@@ -1,0 +1,78 @@
+"""A recorder whose events land in a list, and the slow, obvious float64 numbers to hold them against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradviz.recording.parameters import find_parameters
+from gradviz.recording.recorder import ActiveRecorder
+from gradviz.recording.statistics import load_kernels
+from gradviz.recording.watching import _attach
+from gradviz.schema import EventRecord, Phase, RunState
+
+KERNELS = load_kernels()
+
+
+class ListWriter:
+    """Takes the place of the RunWriter: keeps every event as it was handed over."""
+
+    def __init__(self) -> None:
+        self.path = Path("nowhere")
+        self.events: list[EventRecord] = []
+        self.errors: list[str] = []
+        self.order: list[int] = []
+        self.state: RunState | None = None
+        self.reason: str | None = None
+
+    def put(self, event: EventRecord) -> bool:
+        self.events.append(event)
+        return True
+
+    def set_forward_order(self, layer_ids: list[int]) -> None:
+        self.order = list(layer_ids)
+
+    def note_error(self, text: str) -> None:
+        self.errors.append(text)
+
+    def close(self, state: RunState = RunState.FINISHED, *, reason: str | None = None, timeout: float = 10.0) -> int:
+        self.state, self.reason = state, reason
+        return 0
+
+    def labels(self) -> list[str]:
+        """The story in short: `r0` reset of update 0, `m0.1` its first micro-step, `e0.1` an edit, `u0.2` the update."""
+        return [label(event) for event in self.events]
+
+    def of(self, phase: Phase) -> list[EventRecord]:
+        return [event for event in self.events if event.phase is phase]
+
+
+def label(event: EventRecord) -> str:
+    if event.phase is Phase.RESET:
+        return f"r{event.update}"
+    return f"{event.phase.name[0].lower()}{event.update}.{event.micro_step}"
+
+
+def record(model: Any, *optimizers: Any, every: int = 1, scaler: Any = None) -> tuple[ActiveRecorder, ListWriter]:
+    writer = ListWriter()
+    recorder = _attach(find_parameters(model), list(optimizers), writer, every, scaler)  # type: ignore[arg-type]
+    return recorder, writer
+
+
+def rows(event: EventRecord) -> np.ndarray:
+    """The sums of an event, fetched if they were on a device."""
+    return event.sums() if callable(event.sums) else event.sums
+
+
+def expected(gradient: torch.Tensor | None) -> np.ndarray:
+    """sum |x|, sum x^2, max |x|, non-finite, zeros of a gradient, in plain float64; NONFINITE -1 for None."""
+    if gradient is None:
+        return np.array([0.0, 0.0, 0.0, -1.0, 0.0])
+    dense = gradient.detach().to_dense() if gradient.layout is not torch.strided else gradient.detach()
+    wide = dense.to(torch.complex128 if dense.is_complex() else torch.float64).numpy().ravel()
+    size = np.abs(wide)
+    top = size.max() if size.size else 0.0
+    return np.array([size.sum(), (size**2).sum(), top, (~np.isfinite(size)).sum(), (size == 0).sum()])
