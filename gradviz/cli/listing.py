@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradviz.cli.choosing import chosen_folder
-from gradviz.cli.terminal import ago, print_json, print_table, say
+from gradviz.cli.terminal import ago, print_json, print_table, say, shown
 
 if TYPE_CHECKING:
     from gradviz.store import RunSummary
 
-_HEADINGS = ("run", "state", "created", "model", "layers", "n", "updates", "events", "dropped", "last event")
-_NUMBERS = ("layers", "n", "updates", "events", "dropped", "last event")
+_HEADINGS = ("run", "state", "model", "layers", "n", "updates", "last event")
+_NUMBERS = ("layers", "n", "updates", "last event")
 
 
 def print_runs(folder: Path | None, *, as_json: bool) -> None:
@@ -29,15 +29,17 @@ def print_runs(folder: Path | None, *, as_json: bool) -> None:
     else:
         print_table(_HEADINGS, (_row(run) for run in runs), right=_NUMBERS)
         for run in runs:
-            if run.problem:
-                say(f"{run.path.name}: {run.problem}", style="yellow")
+            _print_remarks(run)
+
+
+def _print_remarks(run: RunSummary) -> None:
+    if run.dropped:
+        say(f"{shown(run.path.name)}: {run.dropped} events were dropped", style="yellow")
+    if run.problem:
+        say(f"{shown(run.path.name)}: {shown(run.problem)}", style="yellow")
 
 
 def _row(run: RunSummary) -> tuple[object, ...]:
-    created = run.created.astimezone().strftime("%Y-%m-%d %H:%M")
     last = ago(run.seconds_since_last_event)
-    n = run.accumulation_steps
-    return (
-        run.path.name, run.state.value, created, run.model_class, run.layers, n, run.updates, run.events,
-        run.dropped, f"{last} ago" if last else "",
-    )  # fmt: skip
+    counts = (run.layers, run.accumulation_steps, run.updates)
+    return (run.path.name, run.state.value, run.model_class, *counts, f"{last} ago" if last else "")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradviz.cli.terminal import print_facts, print_json, say
+from gradviz.cli.terminal import print_facts, print_json, say, shown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gradviz.store import Run
 
+_ROWS_AT_ONCE = 2_000_000
 _LEDGER_COLUMNS = (
     "event", "update", "micro_step", "phase", "layer", "l2", "nonfinite", "micro_l2", "micro_nonfinite",
 )  # fmt: skip
@@ -32,20 +35,30 @@ class Windows:
 
 def count_windows(run: Run) -> Windows:
     """Count the windows of `run` as its ledger tells them; nothing is counted modulo n."""
+    lengths: Counter[int] = Counter()
+    resets: Counter[str] = Counter()
+    consumed = edited = nonfinite = 0
+    for ledger in _ledgers(run):
+        lengths.update(map(int, ledger["length"]))
+        resets.update(map(str, ledger["reset"]))
+        consumed += int(ledger["consumed"].sum())
+        edited += int((ledger["edits"] > 0).sum())
+        nonfinite += int((ledger["nonfinite"] > 0).sum())
+    return Windows(lengths.total(), dict(sorted(lengths.items())), consumed, dict(resets), edited, nonfinite)
+
+
+def _ledgers(run: Run) -> Iterator[pd.DataFrame]:
+    """The window ledger in pieces of a bounded size, however long the run is."""
     from gradviz.analysis import window_ledger
 
-    if run.updates is None:
-        return Windows(0, {}, 0, {}, 0, 0)
-    ledger = window_ledger(run.gradients(columns=_LEDGER_COLUMNS), run.events()).frame
-    lengths = Counter(int(length) for length in ledger["length"])
-    return Windows(
-        observed=len(ledger),
-        lengths=dict(sorted(lengths.items())),
-        consumed=int(ledger["consumed"].sum()),
-        resets=dict(Counter(map(str, ledger["reset"]))),
-        edited=int((ledger["edits"] > 0).sum()),
-        nonfinite=int((ledger["nonfinite"] > 0).sum()),
-    )
+    if run.updates is None or run.last_event is None:
+        return
+    first, last = run.updates
+    rows_of_an_update = max(1, len(run.layers) * (run.last_event + 1) // (last - first + 1))
+    size = max(1, _ROWS_AT_ONCE // rows_of_an_update)
+    for start in range(first, last + 1, size):
+        piece = (start, start + size - 1)
+        yield window_ledger(run.gradients(updates=piece, columns=_LEDGER_COLUMNS)).frame
 
 
 def print_summary(path: Path, *, as_json: bool) -> None:
@@ -59,7 +72,7 @@ def print_summary(path: Path, *, as_json: bool) -> None:
         return
     print_facts(_facts(run, windows))
     for part in run.damaged:
-        say(f"damaged, not shown: {part.path}: {part.reason}", style="yellow")
+        say(f"damaged, not shown: {shown(part.path)}: {shown(part.reason)}", style="yellow")
 
 
 def _as_json(run: Run, windows: Windows) -> dict[str, object]:

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
+
+_PIPE_WIDTH = 10_000
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -41,13 +43,14 @@ def print_json(value: object) -> None:
 def print_table(
     headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
 ) -> None:
-    """Print `rows` under `headings`; the columns named in `right` hold numbers."""
+    """Print `rows` under `headings`; columns named in `right` hold numbers, the first is never folded."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+        justify: JustifyMethod = "right" if heading in right else "left"
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading == headings[0])
     for row in rows:
         table.add_row(*(Text(shown("" if cell is None else cell)) for cell in row))
-    out.print(table)
+    _print_wide(table)
 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
@@ -58,7 +61,13 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     for name, fact in facts:
         if fact is not None:
             table.add_row(name, Text(shown(fact)))
-    out.print(table)
+    _print_wide(table)
+
+
+def _print_wide(table: Table) -> None:
+    """Lines are folded for a person only: a pipe gets each row whole."""
+    wide = out if out.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+    wide.print(table)
 
 
 def ago(seconds: float | None) -> str:
