@@ -13,10 +13,10 @@ import dashboard_view as view
 import streamlit as st
 from dashboard_words import printable
 
-from gradviz.store import Run, RunSummary, list_runs, open_run
-from gradviz.store.places import default_folder, sample_folder
+from gradviz.store import Run, RunSummary, default_folder, folders_to_show, list_runs, open_run
 
 SCAN_SECONDS = 2.0  # how old a listing may be; 10,000 heartbeats take about a second to read
+OPEN_RUNS = 64  # kept open in a session
 SAMPLES = "samples:"
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\\]|^[A-Za-z]:|^[/~]")
@@ -38,12 +38,11 @@ class Shelf:
 
 def shelves() -> list[Shelf]:
     """The reader's own folder first, then the samples (unless they are the same)."""
-    own = recorded_folder()
-    found = [Shelf("recorded", own, _ids(own, ""))]
-    samples = sample_folder()
-    if samples is not None and samples.resolve() != own.resolve():
-        found.append(Shelf("samples", samples, _ids(samples, SAMPLES)))
-    return found
+    own, *samples = folders_to_show(recorded_folder())
+    return [
+        Shelf("recorded", own, _ids(own, "")),
+        *(Shelf("samples", folder, found) for folder in samples if (found := _ids(folder, SAMPLES))),
+    ]
 
 
 def recorded_folder() -> Path:
@@ -73,14 +72,16 @@ def chosen_id(runs: Mapping[str, RunSummary]) -> str | None:
 
 
 def open_summary(summary: RunSummary) -> Run:
-    """The run itself; opened once and kept while its `run.json` stays as it is."""
-    changed = (summary.path / "run.json").stat().st_mtime_ns
-    return _opened(str(summary.path), changed)
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _opened(path: str, changed: int) -> Run:  # noqa: ARG001  # `changed` is part of the cache key
-    return open_run(path)
+    """The run itself, opened once a session: a `Run` keeps what it has read, and sessions are threads."""
+    if not (summary.path / "run.json").is_file():
+        raise FileNotFoundError(summary.path)
+    opened: dict[str, Run] = st.session_state.setdefault("opened", {})
+    path = str(summary.path)
+    if path not in opened:
+        if len(opened) >= OPEN_RUNS:
+            opened.pop(next(iter(opened)))
+        opened[path] = open_run(path)
+    return opened[path]
 
 
 @st.cache_data(ttl=SCAN_SECONDS, show_spinner=False)

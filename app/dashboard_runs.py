@@ -9,7 +9,9 @@ from itertools import islice
 import dashboard_view as view
 import streamlit as st
 from dashboard_catalogue import Shelf, open_summary
+from dashboard_reading import Reading
 from dashboard_sections import snippet
+from dashboard_sparkline import sparkline
 from dashboard_widgets import pick_number, type_text
 from dashboard_words import printable, say, say_plain
 
@@ -18,7 +20,6 @@ from gradviz.schema import RunState
 from gradviz.store import Run, RunSummary
 
 ROWS = 25  # a page; sparklines are read for the page at hand only
-TEETH = 6  # windows of a sparkline
 
 SIGNS = {
     RunState.LIVE: "●",
@@ -44,7 +45,6 @@ def matching(runs: Mapping[str, RunSummary], wanted: str) -> dict[str, RunSummar
 
 def show_shelf(shelf: Shelf, runs: Mapping[str, RunSummary], wanted: str) -> None:
     """One folder as a table, or the sentence that says why there is none."""
-    st.caption(say(f"runs.{shelf.name}.caption", folder=str(shelf.folder)))
     if not shelf.exists:
         st.info(say("empty.missing", folder=str(shelf.folder)), icon=":material/folder_off:")
         snippet()
@@ -54,6 +54,7 @@ def show_shelf(shelf: Shelf, runs: Mapping[str, RunSummary], wanted: str) -> Non
     elif not runs:
         st.info(say("empty.filter", wanted=wanted, count=len(shelf.runs)), icon=":material/filter_alt_off:")
     else:
+        st.caption(say(f"runs.{shelf.name}.caption", folder=str(shelf.folder)))
         _table(shelf.name, runs)
 
 
@@ -91,10 +92,10 @@ def _row(summary: RunSummary) -> dict[str, object]:
     return {
         "state": f"{SIGNS[summary.state]} {say_plain(f'state.{summary.state.value}')}",
         "name": printable(summary.name),
-        "teeth": _teeth(str(summary.path), run.fingerprint(), run) if run is not None else [],
+        "teeth": sparkline(run, Reading.of(run).stamp) if run is not None else None,
         "model": printable(summary.model_class),
         "layers": summary.layers,
-        "windows": summary.updates,
+        "windows": summary.updates or 0,
         "accumulation_steps": summary.accumulation_steps,
         "created": summary.created,
         "lost": _losses(losses, summary.problem),
@@ -113,17 +114,17 @@ def _columns() -> dict[str, object]:
 
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
-        "state": text(**words("state"), width=120),
-        "name": text(**words("name"), width="large"),
-        "teeth": st.column_config.LineChartColumn(**words("teeth"), width="medium", y_min=0),
-        "model": text(**words("model"), width="small"),
-        "layers": number(**words("layers"), width=70),
-        "windows": number(**words("windows"), width=85),
-        "accumulation_steps": number(**words("accumulation_steps"), width=85),
+        "state": text(**words("state"), width=105),
+        "name": text(**words("name"), width=230),
+        "teeth": st.column_config.ImageColumn(**words("teeth"), width=215),
+        "model": text(**words("model"), width=115),
+        "layers": number(**words("layers"), width=65),
+        "windows": number(**words("windows"), width=75),
+        "accumulation_steps": number(**words("accumulation_steps"), width=75),
         "created": st.column_config.DatetimeColumn(
-            **words("created"), format="YYYY-MM-DD HH:mm", timezone=st.context.timezone, width=140
+            **words("created"), format="YYYY-MM-DD HH:mm", timezone=st.context.timezone, width=135
         ),
-        "lost": text(**words("lost"), width="medium"),
+        "lost": text(**words("lost"), width=115),
     }
 
 
@@ -132,21 +133,6 @@ def _opened_or_none(summary: RunSummary) -> Run | None:
         return open_summary(summary) if summary.problem is None else None
     except (GradvizError, OSError):  # deleted or damaged since the listing: the row stays, without a curve
         return None
-
-
-@st.cache_data(max_entries=2000, show_spinner=False)
-def _teeth(path: str, fingerprint: object, _run: Run) -> list[float]:  # noqa: ARG001  # cache key
-    """G_0 .. G_n of the last whole windows of the first layer; what is not a number counts as no line."""
-    if _run.updates is None or _run.layers.empty:
-        return []
-    _, last = _run.updates
-    rows = _run.gradients(
-        layers=[str(_run.layers["layer"].iloc[0])],
-        updates=(max(last - TEETH + 1, 0), last),
-        phases=["reset", "micro_step"],
-        columns=["mean_abs"],
-    )
-    return [value if math.isfinite(value) else 0.0 for value in rows["mean_abs"].fillna(0.0).astype(float)]
 
 
 def _searchable(summary: RunSummary) -> str:

@@ -5,17 +5,28 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import get_args
 
 import streamlit as st
-from dashboard_words import say
+from dashboard_widgets import pick_one
+from dashboard_words import Language, language, say
 
 from gradviz.errors import GradvizError
 
 
 def page_head(name: str) -> None:
-    """Title of a page and the question that it answers."""
-    st.title(say(f"{name}.title"), anchor=False)
+    """Title of a page and the question that it answers; the language at the right."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(say(f"{name}.title"), anchor=False, width="stretch")
+        _choose_language()
     st.caption(say(f"{name}.question"))
+
+
+def _choose_language() -> None:
+    """The choice becomes part of every link."""
+    codes = get_args(Language)
+    label = say("language.label")
+    pick_one("lang", label, codes, lambda code: say(f"language.{code}"), default=language(), visible=False)
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from pathlib import Path
 
 import streamlit as st
-from dashboard_widgets import pick_one
-from dashboard_words import Language, language, say, say_plain
+from dashboard_words import say, say_plain
 
 PAGES = {
     "runs": ":material/list:",
@@ -19,7 +18,7 @@ def configure() -> None:
     """Wide page; the menu holds the theme choice and one sentence about gradviz."""
     st.set_page_config(
         page_title=say_plain("name"),
-        page_icon=":material/stacked_line_chart:",
+        page_icon=str(Path(__file__).with_name("icon.png")),  # a material icon would be fetched from the web
         layout="wide",
         initial_sidebar_state="collapsed",
         menu_items={"About": say("about")},
@@ -38,16 +37,3 @@ def pages() -> list[st.Page]:
         )
         for name, icon in PAGES.items()
     ]
-
-
-def choose_language() -> None:
-    """The switch at the top right; the choice is part of every link."""
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        pick_one(
-            "lang",
-            say("language.label"),
-            get_args(Language),
-            lambda code: say(f"language.{code}"),
-            default=language(),
-            visible=False,
-        )

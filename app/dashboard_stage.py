@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 
@@ -74,13 +75,17 @@ def _stage(run_id: str, draw: Callable[[Reading], None], *, refreshing: bool) ->
 
 def _run_menu(runs: dict[str, RunSummary], run_id: str) -> None:
     options = list(islice(runs, MENU_LENGTH))
-    pick_from_menu(
-        "run",
-        say("run.label"),
-        options if run_id in options else [run_id, *options],
-        lambda one: f"{one}  ·  {say_plain(f'state.{runs[one].state.value}')}",
-        default=run_id,
-    )
+    options = options if run_id in options else [run_id, *options]
+    labels = {one: _menu_label(runs[one]) for one in options}
+    repeated = {label for label, times in Counter(labels.values()).items() if times > 1}
+    # Streamlit finds an option by its label: two runs of one name need two labels.
+    unique = {one: f"{label}  ·  {one}" if label in repeated else label for one, label in labels.items()}
+    pick_from_menu("run", say("run.label"), options, unique.__getitem__, default=run_id)
+
+
+def _menu_label(summary: RunSummary) -> str:
+    state = say_plain(f"state.{summary.state.value}")
+    return f"{printable(summary.name)}  ·  {summary.created:%Y-%m-%d %H:%M}  ·  {state}"
 
 
 def _headline(summary: RunSummary) -> str:

@@ -1,0 +1,177 @@
+"""What may not stand in the dashboard's source: literal text, raw HTML, anything that runs what it reads."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gradviz.texts import LANGUAGES, catalogue
+
+APP = Path(__file__).parents[2] / "app"
+FILES = sorted(APP.rglob("*.py"))
+PAGES = sorted((APP / "app_pages").glob("*.py"))
+
+FORBIDDEN_NAMES = {"eval", "exec", "compile", "__import__", "unsafe_allow_html", "unsafe_allow_javascript"}
+FORBIDDEN_ATTRIBUTES = {"html", "iframe", "eval", "query", "file_uploader", "camera_input", "download_button", "write"}
+FORBIDDEN_MODULES = {"pickle", "subprocess", "os", "shutil", "torch", "marshal", "shelve", "importlib", "requests"}
+
+WORDS_OF_RECORDS = {"not reset"}  # what the ledger says; translated before it is shown
+TWO_WORDS_OR_CHINESE = r"[A-Za-z]{2,} [A-Za-z]{2,}|[\u3400-\u9fff]"
+
+
+def _nodes(path: Path) -> Iterator[ast.AST]:
+    yield from ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def _ids(path: Path) -> str:
+    return path.relative_to(APP).as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=_ids)
+def test_no_raw_html_and_nothing_that_runs_what_it_reads(path: Path) -> None:
+    for node in _nodes(path):
+        if isinstance(node, ast.Name):
+            assert node.id not in FORBIDDEN_NAMES
+        if isinstance(node, ast.keyword):
+            assert node.arg not in FORBIDDEN_NAMES
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in FORBIDDEN_ATTRIBUTES, f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=_ids)
+def test_no_module_that_unpickles_starts_or_deletes(path: Path) -> None:
+    for node in _nodes(path):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not {name.partition(".")[0] for name in names} & FORBIDDEN_MODULES
+
+
+@pytest.mark.parametrize("path", FILES, ids=_ids)
+def test_no_literal_text(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for constant in _spoken_constants(tree):
+        assert constant in WORDS_OF_RECORDS or not re.search(TWO_WORDS_OR_CHINESE, constant), constant
+
+
+@pytest.mark.parametrize("path", FILES, ids=_ids)
+def test_what_streamlit_shows_comes_from_the_catalogue(path: Path) -> None:
+    """The first argument of a Streamlit element is never a string in the source."""
+    for node in _nodes(path):
+        is_element = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if is_element and isinstance(node.func.value, ast.Name) and node.func.value.id == "st":
+            shown = [*node.args[:1], *(word.value for word in node.keywords if word.arg in {"label", "help"})]
+            constants = [one.value for one in shown if isinstance(one, ast.Constant)]
+            allowed = {one for one in constants if not isinstance(one, str) or one.startswith("app_pages/")}
+            assert set(constants) <= allowed, f"line {node.lineno}: {constants}"
+
+
+def _spoken_constants(tree: ast.Module) -> Iterator[str]:
+    """Strings that are neither docstrings, nor the snippet of code that the reader copies."""
+    silent: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            silent.add(node.value)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "RECORD_SNIPPET":
+            silent.add(node.value)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in silent:
+            yield node.value
+
+
+def _patterns() -> dict[str, re.Pattern[str]]:
+    """The first argument of every `say`, `say_plain`, `section` and `page_head`, holes as wildcards."""
+    patterns = {}
+    for path in FILES:
+        for node in _nodes(path):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+                for suffix in _suffixes(node.func.id):
+                    key = _as_pattern(node.args[0])
+                    patterns[f"{_ids(path)}:{node.lineno}{suffix}"] = re.compile(rf"app\.{key}{suffix}")
+    return patterns
+
+
+def _suffixes(function: str) -> list[str]:
+    if function in {"say", "say_plain"}:
+        return [""]
+    if function == "page_head":
+        return [r"\.title", r"\.question"]
+    return [r"\.title", r"\.help"] if function == "section" else []
+
+
+def _as_pattern(key: ast.expr) -> str:
+    if isinstance(key, ast.Constant):
+        return re.escape(str(key.value))
+    if isinstance(key, ast.JoinedStr):
+        return "".join(
+            re.escape(str(part.value)) if isinstance(part, ast.Constant) else r"[\w]+" for part in key.values
+        )
+    return r"[\w.]+"
+
+
+def test_every_key_that_the_app_says_is_in_the_catalogue() -> None:
+    keys = [key for key in catalogue("en") if key.startswith("app.")]
+    missing = [
+        place
+        for place, pattern in _patterns().items()
+        if "section" not in pattern.pattern and not any(pattern.fullmatch(key) for key in keys)
+    ]
+    without_heading = {"accumulation.headline", "stage"}  # section(..., heading=False)
+    sources = {path: path.read_text(encoding="utf-8").splitlines() for path in FILES}
+    real = []
+    for place in missing:
+        name, _, line = place.partition(":")
+        source = sources[APP / name][int(re.match(r"\d+", line)[0]) - 1]  # type: ignore[index]
+        real += [] if any(key in source for key in without_heading) else [place]
+    assert real == []
+
+
+def test_every_key_of_the_catalogue_is_said() -> None:
+    patterns = list(_patterns().values())
+    specific = [one for one in patterns if one.pattern != r"app\.[\w.]+"]
+    tables = ("app.ledger", "app.flow", "app.runs.column", "app.headline")
+    unused = [
+        key
+        for key in catalogue("en")
+        if key.startswith("app.") and not key.startswith(tables) and not any(one.fullmatch(key) for one in specific)
+    ]
+    assert [key for key in unused if not key.endswith((".title", ".question", ".help"))] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_sentence_of_the_app_is_empty(language: str) -> None:
+    assert all(sentence.strip() for sentence in catalogue(language).values())
+
+
+@pytest.mark.parametrize("path", FILES, ids=_ids)
+def test_files_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= (60 if path in PAGES else 250)
+
+
+def test_config_keeps_the_server_on_this_machine_and_quiet() -> None:
+    config = tomllib.loads((APP / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert config["server"]["address"] == "127.0.0.1"
+    assert config["server"]["showEmailPrompt"] is False
+    assert config["server"]["enableStaticServing"] is False
+    assert config["server"]["enableCORS"] is True
+    assert config["server"]["enableXsrfProtection"] is True
+    assert config["browser"]["gatherUsageStats"] is False
+    assert {"light", "dark"} <= config["theme"].keys()
+
+
+def test_the_app_never_imports_torch(tmp_path: Path) -> None:
+    script = (
+        "import sys; from streamlit.testing.v1 import AppTest\n"
+        f"app = AppTest.from_file({str(APP / 'main.py')!r}, default_timeout=60).run()\n"
+        "assert not app.exception, app.exception\n"
+        "assert 'torch' not in sys.modules and 'numba' not in sys.modules"
+    )
+    environment = {"GRADVIZ_DIR": str(tmp_path), "PYTHONPATH": f"{APP}:{APP.parent}", "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
