@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -64,25 +65,30 @@ def read_scalars(scalars: Mapping[str, Scalar]) -> dict[str, float]:
     for name, value in scalars.items():
         try:
             numbers[scalar_name(name)] = float(value() if callable(value) else value)
-        except Exception:  # noqa: BLE001, S112 - a user's number that cannot be read costs only itself
+        except Exception:  # noqa: S112 - a user's number that cannot be read costs only itself
             continue
     return numbers
 
 
 def event_table(records: Sequence[EventRecord], scalars: Sequence[Mapping[str, float]]) -> Any:
     """Rows of an `events` part, with a column for each scalar that the batch has."""
-    logged = sorted({name for numbers in scalars for name in numbers}.difference(KNOWN_SCALARS))[:SCALAR_LIMIT]
+    logged = sorted({name for numbers in scalars for name in numbers}.difference(KNOWN_SCALARS))[
+        :SCALAR_LIMIT
+    ]
     schema = event_schema(logged)
     columns: dict[str, Any] = {
         name: np.array([getattr(record, name) for record in records]) for name in EVENT_COLUMNS
     }
     arrays = [pa.array(columns[name], type=schema.field(name).type) for name in EVENT_COLUMNS]
     for name in (*KNOWN_SCALARS, *logged):
-        arrays.append(_scalar_array([numbers.get(name) for numbers in scalars], name, schema.field(name).type))
+        arrays.append(
+            _scalar_array([numbers.get(name) for numbers in scalars], name, schema.field(name).type)
+        )
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _scalar_array(values: list[float | None], name: str, kind: Any) -> Any:
     if name in INTEGER_SCALARS:
-        return pa.array([None if value is None or value != value else int(value) for value in values], type=kind)  # noqa: PLR0124
+        whole = [None if value is None or not math.isfinite(value) else int(value) for value in values]
+        return pa.array(whole, type=kind)
     return pa.array(values, type=kind)

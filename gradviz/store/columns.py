@@ -21,8 +21,12 @@ ROLLED_UP: Final = ("mean_abs", "l2", "max_abs", "micro_mean_abs")
 UPDATES_PER_BLOCK: Final = 16
 
 _INDEX_TYPES: Final[Mapping[str, Any]] = {
-    "event": pa.int64(), "update": pa.int32(), "micro_step": pa.int16(), "phase": pa.int8(), "layer_id": pa.int32(),
-}  # fmt: skip
+    "event": pa.int64(),
+    "update": pa.int32(),
+    "micro_step": pa.int16(),
+    "phase": pa.int8(),
+    "layer_id": pa.int32(),
+}
 _LAYER: Final = ("layer", pa.dictionary(pa.int32(), pa.string()))
 
 
@@ -42,7 +46,12 @@ def event_schema(scalars: Sequence[str] = ()) -> Any:
 def overview_schema() -> Any:
     """Columns of an `overview` part: one row a layer and block of 16 updates."""
     counts = ("count", "nonfinite", "micro_count", "micro_nonfinite")
-    index = [("layer_id", pa.int32()), ("block", pa.int32()), ("first_update", pa.int32()), ("last_update", pa.int32())]
+    index = [
+        ("layer_id", pa.int32()),
+        ("block", pa.int32()),
+        ("first_update", pa.int32()),
+        ("last_update", pa.int32()),
+    ]
     sums = [
         (f"{name}_{kind}", pa.float64() if kind == "sum" else pa.float32())
         for name in ROLLED_UP

@@ -11,10 +11,10 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from gradviz.errors import DamagedPartError
 from gradviz.schema import PHASES, Layer
 from gradviz.store.columns import COUNTS, INTEGER_SCALARS, LOSS_REDUCTIONS
 
+Positions = NDArray[np.int16] | NDArray[np.int32]
 PHASE_TYPE = pd.CategoricalDtype(list(PHASES))
 REDUCTION_TYPE = pd.CategoricalDtype(list(LOSS_REDUCTIONS))
 LAYER_COLUMNS = (
@@ -45,21 +45,18 @@ class LayerOrder:
 
     def __init__(self, table: pd.DataFrame) -> None:
         ids = table["layer_id"].to_numpy()
-        self._by_id = np.argsort(ids)
-        self._ids = ids[self._by_id]
+        by_id = np.argsort(ids)
+        self._ids = ids[by_id]
+        self._positions: Positions = by_id.astype(np.int16 if len(ids) < 2**15 else np.int32)
         self.dtype = pd.CategoricalDtype(table["layer"].tolist())
-        self._code_type = np.int16 if len(ids) < 2**15 else np.int32
 
-    def positions(self, layer_ids: NDArray[np.int32]) -> NDArray[np.signedinteger[Any]]:
-        """Positions of layers; raises DamagedPartError for one that is not in the table."""
-        if not len(self._ids):
-            if len(layer_ids):
-                raise DamagedPartError("rows of layers that run.json does not know")
-            return np.empty(0, dtype=np.int16)
-        at = np.minimum(np.searchsorted(self._ids, layer_ids), len(self._ids) - 1)
-        if not (self._ids[at] == layer_ids).all():
-            raise DamagedPartError("rows of layers that run.json does not know")
-        return self._by_id[at].astype(self._code_type)
+    def knows(self, layer_ids: NDArray[np.integer[Any]]) -> bool:
+        """Whether each of these layers is in the table."""
+        return bool(np.isin(layer_ids, self._ids).all())
+
+    def positions(self, layer_ids: NDArray[np.integer[Any]]) -> Positions:
+        """Positions of layers that are all in the table."""
+        return self._positions[np.searchsorted(self._ids, layer_ids)]
 
 
 def numbers_of(column: Any) -> Any:
@@ -71,39 +68,32 @@ def numbers_of(column: Any) -> Any:
     return pd.arrays.IntegerArray(np.array(values), np.asarray(chunk.is_null(), dtype=bool))
 
 
-def index_of(column: Any) -> NDArray[Any]:
-    """A column of integers without nulls; raises DamagedPartError when there are some."""
-    if column.null_count:
-        raise DamagedPartError("a null where every row has a number")
-    return np.asarray(column.to_numpy())
-
-
 def gradient_frame(table: Any, order: LayerOrder, columns: Sequence[str]) -> pd.DataFrame:
     """Frame of gradient rows that ascend by event within each layer, ordered by (position, event)."""
-    positions = order.positions(index_of(table.column("layer_id")))
+    positions = order.positions(table.column("layer_id").to_numpy())
     arrange = _stable_order(positions)
     if arrange is not None:
         positions = positions[arrange]
     built: dict[str, Any] = {}
     for name in columns:
         if name == "layer":
-            built[name] = pd.Categorical.from_codes(positions, dtype=order.dtype)  # type: ignore[arg-type]
+            built[name] = pd.Categorical.from_codes(positions, dtype=order.dtype)
             continue
         column = table.column(name)
-        values = numbers_of(column) if name in COUNTS or pa.types.is_floating(column.type) else index_of(column)
+        values = (
+            numbers_of(column) if name in COUNTS or pa.types.is_floating(column.type) else column.to_numpy()
+        )
         values = values if arrange is None else values[arrange]
         built[name] = phase_column(values) if name == "phase" else values
     return pd.DataFrame(built, columns=list(columns), copy=False)
 
 
 def phase_column(codes: NDArray[np.int8]) -> pd.Categorical:
-    """Phases by their names; raises DamagedPartError for a number that names none."""
-    if len(codes) and (codes.min() < 0 or codes.max() >= len(PHASES)):
-        raise DamagedPartError("a phase that does not exist")
-    return pd.Categorical.from_codes(codes, dtype=PHASE_TYPE)  # type: ignore[arg-type]
+    """Phases by their names."""
+    return pd.Categorical.from_codes(codes, dtype=PHASE_TYPE)
 
 
-def _stable_order(positions: NDArray[np.signedinteger[Any]]) -> NDArray[np.intp] | None:
+def _stable_order(positions: Positions) -> NDArray[np.intp] | None:
     """Order that sorts by position and keeps events in order; None when it is so already."""
     if len(positions) < 2 or bool((positions[1:] >= positions[:-1]).all()):
         return None
@@ -116,17 +106,29 @@ def event_frame(table: Any) -> pd.DataFrame:
     for name in table.column_names:
         column = table.column(name)
         if name == "phase":
-            built[name] = phase_column(index_of(column))
+            built[name] = phase_column(column.to_numpy())
         elif name == "loss_reduction":
             built[name] = _reductions(column)
         elif name in INTEGER_SCALARS or pa.types.is_floating(column.type):
             built[name] = numbers_of(column)
         else:
-            built[name] = index_of(column)
+            built[name] = column.to_numpy()
     return pd.DataFrame(built, columns=list(table.column_names), copy=False)
 
 
 def _reductions(column: Any) -> pd.Categorical:
     codes = pc.fill_null(column, -1).to_numpy()
     codes = np.where((codes >= 0) & (codes < len(LOSS_REDUCTIONS)), codes, -1)
-    return pd.Categorical.from_codes(codes, dtype=REDUCTION_TYPE)  # type: ignore[arg-type]
+    return pd.Categorical.from_codes(codes, dtype=REDUCTION_TYPE)
+
+
+def overview_frame(table: Any, order: LayerOrder) -> pd.DataFrame:
+    """Frame of overview rows, ordered by (position, block)."""
+    positions = order.positions(table.column("layer_id").to_numpy())
+    arrange = _stable_order(positions)
+    arrange = np.arange(len(positions)) if arrange is None else arrange
+    built: dict[str, Any] = {"layer": pd.Categorical.from_codes(positions[arrange], dtype=order.dtype)}
+    for name in table.column_names:
+        if name != "layer_id":
+            built[name] = table.column(name).to_numpy()[arrange]  # NaN where null: a block without such rows
+    return pd.DataFrame(built, copy=False)

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ from typing import Any
 from gradviz.schema import RunState
 from gradviz.store.files import Disk
 
-try:
+fcntl: Any = None  # Windows has no flock: the age of the heartbeat decides there
+with contextlib.suppress(ImportError):
     import fcntl
-except ImportError:  # Windows has no flock: the age of the heartbeat decides there
-    fcntl = None  # type: ignore[assignment]
 
 SIZE_LIMIT = 2**20
 INTERVAL_SECONDS = 5.0  # a heartbeat is rewritten at least this often
@@ -68,7 +66,7 @@ def read_heartbeat(run: Path, rank: int = 0, disk: Disk | None = None) -> Heartb
         return None
 
 
-def _decode(fields: Mapping[str, Any]) -> Heartbeat:
+def _decode(fields: Any) -> Heartbeat:
     if not isinstance(fields, dict):
         raise TypeError("a heartbeat is a JSON object")
     return Heartbeat(
@@ -133,7 +131,9 @@ def is_locked(run: Path, rank: int = 0) -> bool | None:
     if fcntl is None:
         return None
     try:
-        descriptor = os.open(run / lock_name(rank), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(
+            run / lock_name(rank), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        )
     except OSError:
         return None
     try:

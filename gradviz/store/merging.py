@@ -1,15 +1,161 @@
+"""Merging small parts into a larger one, row group by row group, so that it takes little memory.
+
+What is merged stays readable until the merged part has its name; a crash anywhere in between leaves
+parts that the merged one covers, or a temporary file, and a reader ignores both.
+"""
+
 from __future__ import annotations
-from collections.abc import Iterator
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
+from numpy.typing import NDArray
 
-def merge_parts(folder: Any, plan: Any) -> Iterator[None]:
-    raise NotImplementedError
-    yield
+from gradviz.store.batches import LayerNames
+from gradviz.store.columns import gradient_schema, overview_schema
+from gradviz.store.files import Disk
+from gradviz.store.overview import combine, roll_up
+from gradviz.store.part_files import PartFile, open_part
+from gradviz.store.parts import EventRange, PartWriter, parse_part_name, part_folder
+from gradviz.store.statistics import layer_order
+from gradviz.store.tail import MergePlan
 
-def layer_cuts(layer_ids: Any, rows: int) -> list[int]:
-    starts = np.flatnonzero(np.diff(layer_ids, prepend=-1))
-    cuts = [0]
-    for start in starts[1:].tolist():
-        if start - cuts[-1] >= rows: cuts.append(start)
-    return [*cuts, len(layer_ids)]
+ROW_GROUP_ROWS = 2**14
+ROW_GROUPS = 32
+_NUMBERS = [name for name in gradient_schema().names if name != "layer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Merger:
+    """Merges parts of one rank of a run."""
+
+    run: Path
+    rank: int
+    disk: Disk
+    durable: bool
+
+    def merge(self, plan: MergePlan, names: LayerNames) -> Iterator[None]:
+        """Carry out a plan; pauses after each row group. Raises DamagedPartError when a source is damaged."""
+        sources = [self._open("gradients", part.events) for part in plan.parts]
+        alone = len(plan.parts) == 1
+        if not alone:
+            self._merge_events(plan)
+        overview: list[Any] | None = [] if plan.seals else None
+        if alone and overview is not None:
+            overview.extend(roll_up(table) for table in _tables(sources, names))
+            self._write_overview(plan.events, overview)
+            return
+        yield from self._merge_gradients(plan, sources, names, overview)
+        self._remove_superseded(plan.events)
+
+    def _open(self, kind: str, events: EventRange) -> PartFile:
+        return open_part(part_folder(self.run, kind, self.rank) / events.file_name, kind)
+
+    def _writer(self, kind: str, events: EventRange, schema: Any) -> PartWriter:
+        return PartWriter(self.disk, part_folder(self.run, kind, self.rank), kind, events, schema)
+
+    def _merge_events(self, plan: MergePlan) -> None:
+        tables = []
+        for part in plan.parts:
+            source = self._open("events", part.events)
+            tables.append(source.read(range(len(source.rows)), source.columns, threads=False))
+        merged = pa.concat_tables(tables, promote_options="default").combine_chunks()
+        with self._writer("events", plan.events, merged.schema) as target:
+            target.add_row_group(merged)
+            target.commit(durable=self.durable)
+
+    def _merge_gradients(
+        self, plan: MergePlan, sources: Sequence[PartFile], names: LayerNames, overview: list[Any] | None
+    ) -> Iterator[None]:
+        with self._writer("gradients", plan.events, gradient_schema()) as target:
+            for table in _tables(sources, names):
+                if overview is not None:
+                    overview.append(roll_up(table))
+                target.add_row_group(table)
+                yield
+            if overview is not None:
+                self._write_overview(plan.events, overview)
+            target.commit(durable=self.durable)
+
+    def _write_overview(self, events: EventRange, tables: Sequence[Any]) -> None:
+        merged = combine(pa.concat_tables([overview_schema().empty_table(), *tables]))
+        with self._writer("overview", events, merged.schema) as target:
+            target.add_row_group(merged)
+            target.commit(durable=self.durable)
+
+    def _remove_superseded(self, merged: EventRange) -> None:
+        for kind in ("gradients", "events", "overview"):
+            folder = part_folder(self.run, kind, self.rank)
+            for name in self.disk.names(folder):
+                events = parse_part_name(name)
+                if events is not None and events != merged and merged.covers(events):
+                    self.disk.remove(folder / name)
+
+
+def _tables(sources: Sequence[PartFile], names: LayerNames) -> Iterator[Any]:
+    """Row groups of the merged part: each holds whole layers, ordered by (layer, event)."""
+    cursors = [_Cursor(source) for source in sources]
+    empty = gradient_schema().empty_table().select(_NUMBERS)
+    for last_layer in _last_layers(sources):
+        rows = pa.concat_tables([empty, *(table for cursor in cursors for table in cursor.take(last_layer))])
+        layer_ids = rows.column("layer_id").to_numpy()
+        order = layer_order(layer_ids)
+        ordered = rows.combine_chunks().take(pa.array(order))
+        yield ordered.append_column("layer", names.column(layer_ids[order]))
+
+
+def _last_layers(sources: Sequence[PartFile]) -> list[int]:
+    """Last layer of each row group of the merged part: at most 32 groups, none of which splits a layer."""
+    found: dict[int, int] = {}
+    for source in sources:
+        layer_ids = source.read(range(len(source.rows)), ["layer_id"], threads=False).column(0).to_numpy()
+        for layer_id, count in zip(*np.unique(layer_ids, return_counts=True), strict=True):
+            found[int(layer_id)] = found.get(int(layer_id), 0) + int(count)
+    layers = sorted(found)
+    ends = np.cumsum([found[layer] for layer in layers])
+    return [layers[at - 1] for at in cut_points(ends)]
+
+
+def cut_points(ends: NDArray[np.int64]) -> list[int]:
+    """Where to cut layers into row groups, from the cumulative rows of the layers: numbers of layers."""
+    if not len(ends):
+        return []
+    rows = max(ROW_GROUP_ROWS, -(-int(ends[-1]) // ROW_GROUPS))
+    cuts, before = [], 0
+    for at, end in enumerate(ends.tolist(), start=1):
+        if end - before >= rows or at == len(ends):
+            cuts.append(at)
+            before = end
+    return cuts
+
+
+class _Cursor:
+    """Reads a part that is sorted by layer, front to back, holding one row group at a time."""
+
+    def __init__(self, part: PartFile) -> None:
+        self._part = part
+        self._next = 0
+        self._table: Any = None
+        self._layer_ids = np.empty(0, dtype=np.int32)
+
+    def take(self, last_layer: int) -> Iterator[Any]:
+        """Rows of the layers up to `last_layer` that were not taken yet."""
+        while self._table is not None or self._load(last_layer):
+            stop = int(np.searchsorted(self._layer_ids, last_layer, side="right"))
+            yield self._table.slice(0, stop)
+            if stop < len(self._layer_ids):
+                self._table, self._layer_ids = self._table.slice(stop), self._layer_ids[stop:]
+                return
+            self._table = None
+
+    def _load(self, last_layer: int) -> bool:
+        if self._next >= len(self._part.rows) or self._part.ranges["layer_id"][self._next, 0] > last_layer:
+            return False
+        self._table = self._part.read([self._next], _NUMBERS, threads=False)
+        self._layer_ids = self._table.column("layer_id").to_numpy()
+        self._next += 1
+        return True

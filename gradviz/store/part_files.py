@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gradviz.errors import DamagedPartError
 from gradviz.schema import FORMAT_VERSION
 from gradviz.store.columns import RANGES, SCHEMAS
-from gradviz.store.parts import CHECKSUM_KEY, INDEX_KEY
+from gradviz.store.parts import CHECKSUM_KEY, INDEX_KEY, EventRange, parse_part_name
 
 ROW_GROUP_LIMIT = 2**24  # rows; the largest that the writer makes holds 2^17 rows or one layer
 PART_LIMIT = 2**28
@@ -33,6 +33,7 @@ class PartFile:
 
     path: Path
     kind: str
+    events: EventRange
     metadata: Any
     columns: tuple[str, ...]
     rows: NDArray[np.int64]
@@ -48,11 +49,16 @@ class PartFile:
         ranges = self.ranges[column]
         return (ranges[:, 0] <= last) & (ranges[:, 1] >= first)
 
-    def read(self, groups: Sequence[int] | NDArray[np.int64], columns: Sequence[str]) -> Any:
+    def read(self, groups: Sequence[int], columns: Sequence[str], *,
+             threads: bool = True) -> Any:  # fmt: skip
         """Read row groups as a table; raises DamagedPartError or FileNotFoundError."""
         try:
-            with pq.ParquetFile(self.path, metadata=self.metadata, page_checksum_verification=True) as parquet:
-                table = parquet.read_row_groups([int(group) for group in groups], columns=list(columns))
+            with pq.ParquetFile(
+                self.path, metadata=self.metadata, page_checksum_verification=True
+            ) as parquet:
+                table = parquet.read_row_groups(
+                    [int(group) for group in groups], columns=list(columns), use_threads=threads
+                )
         except FileNotFoundError:
             raise
         except (OSError, pa.ArrowException, ValueError) as error:
@@ -87,7 +93,15 @@ def open_part(path: Path, kind: str) -> PartFile:
     rows = index[:, 0]
     _check_size(metadata, rows, path)
     ranges = {name: index[:, 1 + 2 * at : 3 + 2 * at] for at, name in enumerate(RANGES[kind])}
-    return PartFile(path, kind, metadata, tuple(schema.names), rows, ranges)
+    return PartFile(
+        path,
+        kind,
+        parse_part_name(path.name) or EventRange(0, 0),
+        metadata,
+        tuple(schema.names),
+        rows,
+        ranges,
+    )
 
 
 def _checked_index(metadata: Any, path: Path, kind: str) -> NDArray[np.int64]:
@@ -103,7 +117,9 @@ def _checked_index(metadata: Any, path: Path, kind: str) -> NDArray[np.int64]:
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DamagedPartError(f"{path.name}: its index cannot be understood") from error
     if stated.get("version", 0) > FORMAT_VERSION or stated.get("kind") != kind:
-        raise DamagedPartError(f"{path.name}: holds {stated.get('kind')!r} of version {stated.get('version')!r}")
+        raise DamagedPartError(
+            f"{path.name}: holds {stated.get('kind')!r} of version {stated.get('version')!r}"
+        )
     return index
 
 
@@ -121,7 +137,9 @@ def _check_schema(schema: Any, path: Path, kind: str) -> None:
 def _check_size(metadata: Any, rows: NDArray[np.int64], path: Path) -> None:
     found = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     if found != rows.tolist():
-        raise DamagedPartError(f"{path.name}: row groups of {found[:3]} rows, its index states {rows.tolist()[:3]}")
+        raise DamagedPartError(
+            f"{path.name}: row groups of {found[:3]} rows, its index states {rows.tolist()[:3]}"
+        )
     if rows.size and (rows.max() > ROW_GROUP_LIMIT or rows.sum() > PART_LIMIT or rows.min() < 0):
         raise DamagedPartError(f"{path.name}: {rows.sum():,} rows would be decoded, more than {PART_LIMIT:,} "
                                f"in a part or {ROW_GROUP_LIMIT:,} in a row group")  # fmt: skip

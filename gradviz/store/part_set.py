@@ -64,7 +64,9 @@ class PartSet:
         for events in ranges:
             if kept and events.first <= kept[-1].last:
                 path = part_folder(self.run, self.kind) / events.file_name
-                self.report(path, events, f"{path.name}: overlaps {kept[-1].file_name}, which no merge leaves behind")
+                self.report(
+                    path, events, f"{path.name}: overlaps {kept[-1].file_name}, which no merge leaves behind"
+                )
             else:
                 kept.append(events)
         return kept

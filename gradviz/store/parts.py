@@ -112,7 +112,10 @@ class PartWriter:
     ) -> None:
         if kind is None:
             return
-        for give_up in (self._parquet.close if self._parquet else None, self._stream.close if self._stream else None):
+        for give_up in (
+            self._parquet.close if self._parquet else None,
+            self._stream.close if self._stream else None,
+        ):
             if give_up is not None:
                 with contextlib.suppress(Exception):
                     give_up()

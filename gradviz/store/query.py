@@ -45,7 +45,9 @@ def check_updates(updates: tuple[int, int] | None) -> tuple[int, int] | None:
     try:
         first, last = (int(update) for update in updates)
     except (TypeError, ValueError) as error:
-        raise QueryError(f"updates={updates!r} is not a pair (first, last); both ends are included.") from error
+        raise QueryError(
+            f"updates={updates!r} is not a pair (first, last); both ends are included."
+        ) from error
     return first, last
 
 
@@ -55,7 +57,9 @@ def _layer_ids(table: pd.DataFrame, layers: str | Iterable[str] | None) -> NDArr
     names = [layers] if isinstance(layers, str) else list(layers)
     unknown = sorted(set(names).difference(table["layer"]))
     if unknown:
-        raise QueryError(f"No layer {_list(unknown)} in this run. It has {len(table)}: {_list(table['layer'])}.")
+        raise QueryError(
+            f"No layer {_list(unknown)} in this run. It has {len(table)}: {_list(table['layer'])}."
+        )
     return np.sort(table.loc[table["layer"].isin(names), "layer_id"].to_numpy(dtype=np.int64))
 
 
@@ -76,7 +80,9 @@ def _columns(columns: Iterable[str] | None) -> tuple[str, ...]:
     wanted = [columns] if isinstance(columns, str) else list(columns)
     unknown = [name for name in wanted if name not in COLUMNS]
     if unknown:
-        raise QueryError(f"No column {_list(unknown)} in gradients. There are: {_list(COLUMNS, len(COLUMNS))}.")
+        raise QueryError(
+            f"No column {_list(unknown)} in gradients. There are: {_list(COLUMNS, len(COLUMNS))}."
+        )
     return tuple(name for name in COLUMNS if name in wanted)
 
 

@@ -9,18 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gradviz.errors import DamagedPartError
 from gradviz.schema import EventRecord, Layer
 from gradviz.store import manifest as manifests
 from gradviz.store.batches import LayerNames, event_table, gradient_table, read_scalars
 from gradviz.store.files import Disk
 from gradviz.store.heartbeat import Heartbeat, file_name
-from gradviz.store.merging import merge_parts
+from gradviz.store.merging import Merger, cut_points
 from gradviz.store.parts import EventRange, PartWriter, part_folder
 from gradviz.store.statistics import Floats
 from gradviz.store.tail import TailPart, plan_merge
-
-ROW_GROUP_ROWS = 2**14
 
 
 class RankFolder:
@@ -76,9 +76,10 @@ class RankFolder:
 
         A damaged part is left as it is, and so is everything before it.
         """
+        merger = Merger(self.run, self.rank, self.disk, self.durable)
         while (plan := plan_merge(self.tail, final=final)) is not None:
             try:
-                yield from merge_parts(self, plan)
+                yield from merger.merge(plan, self.names)
             except DamagedPartError:
                 self.tail = [part for part in self.tail if part.events.first > plan.events.last]
                 raise
@@ -103,9 +104,7 @@ class RankFolder:
 
 def _row_groups(table: Any) -> list[Any]:
     """Cut a table that is sorted by layer into row groups of about 16,384 rows that split no layer."""
-    if table.num_rows <= ROW_GROUP_ROWS:
-        return [table]
-    from gradviz.store.merging import layer_cuts
-
-    cuts = layer_cuts(table.column("layer_id").to_numpy(), ROW_GROUP_ROWS)
-    return [table.slice(start, stop - start) for start, stop in zip(cuts[:-1], cuts[1:], strict=True)]
+    layer_ids = table.column("layer_id").to_numpy()
+    ends = np.flatnonzero(np.diff(layer_ids, append=-1)) + 1
+    stops = [int(ends[cut - 1]) for cut in cut_points(ends)] or [0]
+    return [table.slice(start, stop - start) for start, stop in zip([0, *stops], stops, strict=False)]

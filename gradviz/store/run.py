@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
-import pyarrow.compute as pc  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
-from gradviz.errors import DamagedPartError, QueryError
+from gradviz.errors import DamagedPartError, RunFormatError, RunNotFoundError
 from gradviz.schema import Phase, RunState
 from gradviz.store import manifest as manifests
-from gradviz.store.columns import event_schema, gradient_schema
-from gradviz.store.frames import LayerOrder, event_frame, gradient_frame, layer_frame
+from gradviz.store.frames import LayerOrder, event_frame, gradient_frame, layer_frame, overview_frame
 from gradviz.store.heartbeat import read_heartbeat, state_of
-from gradviz.store.part_files import PartFile
-from gradviz.store.part_set import DamagedPart, PartSet
-from gradviz.store.parts import EventRange, parse_part_name
-from gradviz.store.query import Query, check_query, check_updates
+from gradviz.store.part_set import DamagedPart
+from gradviz.store.query import check_query, check_updates
+from gradviz.store.rows import RunRows
 
-QUERY_LIMIT = 2**33  # bytes of one query's table
-RETRIES = 20
+RETRIES = 20  # a merge removes parts once in thousands of events; twice in a row is luck, twenty times is not
 T = TypeVar("T")
 
 
@@ -43,15 +39,14 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._rows = RunRows(path, self._check_layers)
         self._stamp: object = None
-        self._damaged: dict[str, DamagedPart] = {}
-        self._sets = {kind: PartSet(path, kind, self._damaged) for kind in ("gradients", "events", "overview")}
         self._load()
 
     def _load(self) -> None:
-        """Read `run.json` again when it was replaced (a layer was added)."""
+        """Read `run.json`, again when it was replaced (a layer was added)."""
         stamp = manifests.stamp(self.path)
-        if stamp is not None and stamp == self._stamp:
+        if self._stamp is not None and stamp in (self._stamp, None):
             return
         manifest = manifests.read_manifest(self.path)
         layers = manifests.layers_of(manifest, self.path)
@@ -59,6 +54,12 @@ class Run:
         self._layers = layer_frame(layers, manifests.forward_order_of(manifest))
         self._order = LayerOrder(self._layers)
         self._stamp = stamp
+
+    def _check_layers(self, layer_ids: NDArray[np.int32]) -> None:
+        if not self._order.knows(layer_ids):
+            self._load()  # a layer was added since: run.json is replaced before the first part that uses it
+        if not self._order.knows(layer_ids):
+            raise DamagedPartError("rows of layers that run.json does not know")
 
     @property
     def name(self) -> str:
@@ -73,7 +74,10 @@ class Run:
 
     @property
     def layers(self) -> pd.DataFrame:
-        """Table of layers in forward order (else in the order of registration); a copy."""
+        """Table of layers in forward order (else in the order of registration); a copy.
+
+        Columns: `layer_id, layer, shape, numel, dtype, module_type, trainable, shared_names, position`.
+        """
         self._load()
         return self._layers.copy()
 
@@ -90,10 +94,15 @@ class Run:
 
     @property
     def damaged(self) -> list[DamagedPart]:
-        """Parts that cannot be read: footers are checked here, pages whenever they are read."""
-        for parts in self._sets.values():
+        """What cannot be read. Footers are checked here, pages whenever a query reads them (or `verify`)."""
+        for parts in (self._rows.gradient_parts, self._rows.event_parts, self._rows.overview_parts):
             self._retry(parts.current)
-        return sorted(self._damaged.values(), key=lambda part: (part.first_event, str(part.path)))
+        return sorted(self._rows.damaged.values(), key=lambda part: (part.first_event, part.reason))
+
+    def verify(self) -> list[DamagedPart]:
+        """Read everything once, with checksums; returns what is damaged."""
+        self._retry(self._rows.verify)
+        return self.damaged
 
     def gradients(
         self,
@@ -115,81 +124,54 @@ class Run:
         tells them apart: it is <NA> where there was no gradient and positive where it was not finite.
 
         Raises:
-            QueryError: a layer, phase or column that does not exist.
+            QueryError: a layer, phase or column that does not exist, or a result of many gigabytes.
         """
         self._load()
         query = check_query(self._layers, layers, updates, phases, columns)
-        return self._retry(lambda: self._gradients(query))
-
-    def _gradients(self, query: Query) -> pd.DataFrame:
-        columns = [name for name in query.columns if name != "layer"]
-        needed = list(dict.fromkeys(["layer_id", *columns]))
-        filters = [*(["update"] if query.updates else []), *(["phase"] if query.phases is not None else [])]
-        schema = gradient_schema()
-        read = list(dict.fromkeys([*needed, *filters]))
-        chosen = [(part, _groups(part, query)) for part in self._sets["gradients"].current()]
-        _check_room(chosen, read)
-        tables = [schema.empty_table().select(needed)]
-        for part, groups in chosen:
-            tables.extend(self._rows(part, groups, read, needed, query))
-        return gradient_frame(pa.concat_tables(tables), self._order, query.columns)
-
-    def _rows(
-        self, part: PartFile, groups: Sequence[int], read: Sequence[str], needed: Sequence[str], query: Query
-    ) -> list[Any]:
-        return [_select(table, query).select(needed) for table in self._read(part, groups, read)]
-
-    def _read(self, part: PartFile, groups: Sequence[int], columns: Sequence[str]) -> list[Any]:
-        """Read row groups; when one is damaged, the others of the part are still read."""
-        if not len(groups):
-            return []
-        try:
-            return [part.read(groups, columns)]
-        except DamagedPartError as error:
-            if len(groups) == 1:
-                events = parse_part_name(part.path.name) or EventRange(0, 0)
-                self._sets[part.kind].report(part.path, events, f"{error} (row group {int(groups[0])})")
-                return []
-        return [table for group in groups for table in self._read(part, [group], columns)]
+        return gradient_frame(self._retry(lambda: self._rows.gradients(query)), self._order, query.columns)
 
     def events(self, *, updates: tuple[int, int] | None = None) -> pd.DataFrame:
         """One row an event: `event, update, micro_step, phase, seconds`, the loss, `lr`, what was logged."""
         chosen = check_updates(updates)
-        return self._retry(lambda: event_frame(self._events(chosen)))
+        return event_frame(self._retry(lambda: self._rows.events(chosen)))
 
-    def _events(self, updates: tuple[int, int] | None, columns: Sequence[str] | None = None) -> Any:
-        committed = [parse_part_name(name) for name in self._sets["gradients"].names()]
-        tables = [event_schema().empty_table() if columns is None else event_schema().empty_table().select(columns)]
-        for part in self._sets["events"].current():
-            groups = np.arange(len(part.rows))
-            if updates is not None:
-                groups = np.flatnonzero(part.groups_between("update", *updates))
-            tables.extend(self._read(part, groups.tolist(), columns or part.columns))
-        table = pa.concat_tables(tables, promote_options="default")
-        if updates is not None:
-            table = table.filter(_between(table.column("update"), *updates))
-        return table.filter(_within(table.column("event"), [events for events in committed if events]))
+    def overview(self) -> pd.DataFrame:
+        """Roll-up of the whole run: one row a layer and block of 16 updates, ordered by layer and block.
+
+        `count` update rows with finite statistics make up `mean_abs_sum`, `_min`, `_max` (and `l2_*`,
+        `max_abs_*`); `micro_count` micro-step rows make up `micro_mean_abs_*`; the rows that `nonfinite` and
+        `micro_nonfinite` count are in none of them.
+        """
+        self._load()
+        return overview_frame(self._retry(self._rows.overview), self._order)
 
     @property
     def updates(self) -> tuple[int, int] | None:
         """First and last update that has rows; None while there is nothing yet."""
-        parts = self._retry(self._sets["gradients"].current)
-        ranges = [part.ranges["update"] for part in parts if len(part.rows)]
+        ranges = [
+            part.ranges["update"] for part in self._retry(self._rows.gradient_parts.current) if len(part.rows)
+        ]
         if not ranges:
             return None
-        return int(min(pairs[:, 0].min() for pairs in ranges)), int(max(pairs[:, 1].max() for pairs in ranges))
+        return int(min(pairs[:, 0].min() for pairs in ranges)), int(
+            max(pairs[:, 1].max() for pairs in ranges)
+        )
 
     @property
     def last_event(self) -> int | None:
         """Number of the last event on disk; None while there is nothing yet."""
-        parts = self._retry(self._sets["gradients"].current)
-        events = parse_part_name(parts[-1].path.name) if parts else None
-        return events.last if events else None
+        parts = self._retry(self._rows.gradient_parts.current)
+        return parts[-1].events.last if parts else None
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """Inclusive ranges of event numbers that are missing: dropped by the writer, or damaged."""
+        return self._retry(self._rows.gaps)
 
     def fingerprint(self) -> Hashable:
         """A value that changes when new rows or layers arrive."""
-        names = [name for kind in ("gradients", "overview") for name in self._sets[kind].names() if name[0] != "."]
-        return (str(self.path), manifests.stamp(self.path), tuple(names))
+        names = [*self._rows.gradient_parts.names(), *self._rows.overview_parts.names()]
+        return (str(self.path), manifests.stamp(self.path), tuple(name for name in names if name[0] != "."))
 
     def _retry(self, query: Callable[[], T]) -> T:
         """Run a query; when a merge removed a part under it, look again."""
@@ -197,44 +179,8 @@ class Run:
             try:
                 return query()
             except FileNotFoundError:
-                continue
-        return query()
-
-
-def _groups(part: PartFile, query: Query) -> list[int]:
-    wanted = np.ones(len(part.rows), dtype=bool)
-    if query.layer_ids is not None:
-        wanted &= part.groups_with("layer_id", query.layer_ids)
-    if query.updates is not None:
-        wanted &= part.groups_between("update", *query.updates)
-    return [int(group) for group in np.flatnonzero(wanted)]
-
-
-def _check_room(chosen: Sequence[tuple[PartFile, Sequence[int]]], columns: Sequence[str]) -> None:
-    rows = sum(int(part.rows[list(groups)].sum()) for part, groups in chosen)
-    if rows * len(columns) * 8 > QUERY_LIMIT:
-        raise QueryError(f"{rows:,} rows of {len(columns)} columns are too many for one table; "
-                         "ask for fewer layers=, updates= or columns=.")  # fmt: skip
-
-
-def _select(table: Any, query: Query) -> Any:
-    masks = []
-    if query.layer_ids is not None:
-        masks.append(np.isin(table.column("layer_id").to_numpy(), query.layer_ids))
-    if query.updates is not None:
-        masks.append(_between(table.column("update"), *query.updates).to_numpy())
-    if query.phases is not None:
-        masks.append(np.isin(table.column("phase").to_numpy(), query.phases))
-    return table.filter(pa.array(np.logical_and.reduce(masks))) if masks else table
-
-
-def _between(column: Any, first: int, last: int) -> Any:
-    return pc.and_(pc.greater_equal(column, first), pc.less_equal(column, last))
-
-
-def _within(column: Any, ranges: Sequence[EventRange]) -> Any:
-    values = column.to_numpy()
-    kept = np.zeros(len(values), dtype=bool)
-    for events in ranges:
-        kept |= (values >= events.first) & (values <= events.last)
-    return pa.array(kept)
+                if manifests.stamp(self.path) is None:
+                    raise RunNotFoundError(
+                        f"The run at {self.path} is gone: its folder was removed."
+                    ) from None
+        raise RunFormatError(f"The parts of {self.path} change faster than they can be read.")

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gradviz.schema import EventRecord, RunState
-from gradviz.store.heartbeat import INTERVAL_SECONDS, release_lock
+from gradviz.store.heartbeat import release_lock
 from gradviz.store.inbox import Inbox
 from gradviz.store.rank_folder import RankFolder
 from gradviz.store.statistics import Floats, fetch_sums
@@ -127,7 +127,9 @@ class Session:
             try:
                 self._folder.update_manifest(delivery.layers, delivery.forward_order)
                 if readable:
-                    self._folder.write_batch([record for record, _ in readable], [sums for _, sums in readable])
+                    self._folder.write_batch(
+                        [record for record, _ in readable], [sums for _, sums in readable]
+                    )
             except Exception as error:
                 self._inbox.lose(len(readable))
                 self._inbox.add_layers(delivery.layers)
@@ -163,8 +165,10 @@ class Session:
             self._warned = True
             free = self._folder.disk.free_bytes(self._folder.run)
             room = "unknown" if free is None else f"{free / 2**20:,.0f} MiB"
-            _warn(f"gradviz: cannot write to {self._folder.run} ({error}; free space: {room}). Training goes on; "
-                  "events are dropped and counted until it works again.")  # fmt: skip
+            _warn(
+                f"gradviz: cannot write to {self._folder.run} ({error}; free space: {room}). "
+                "Training goes on; events are dropped and counted until it works again."
+            )
 
     def _disable(self, reason: str) -> None:
         self._disabled = True
@@ -189,7 +193,11 @@ class Session:
 
     def _beat(self, *, final: bool = False) -> None:
         beat = self._folder.heartbeat
-        beat.dropped, beat.errors, beat.last_errors = self._inbox.dropped, self._error_count, tuple(self._errors)
+        beat.dropped, beat.errors, beat.last_errors = (
+            self._inbox.dropped,
+            self._error_count,
+            tuple(self._errors),
+        )
         if self._disabled:
             return
         try:

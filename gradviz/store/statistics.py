@@ -42,7 +42,9 @@ def fetch_sums(record: EventRecord) -> Floats:
     """Return the sums of one event, fetched from the device when they are still there."""
     sums = np.asarray(record.sums() if callable(record.sums) else record.sums, dtype=np.float64)
     if sums.shape != (len(record.layer_ids), SUMS_WIDTH) or len(record.numels) != len(record.layer_ids):
-        raise ValueError(f"event {record.event}: sums of shape {sums.shape} for {len(record.layer_ids)} layers")
+        raise ValueError(
+            f"event {record.event}: sums of shape {sums.shape} for {len(record.layer_ids)} layers"
+        )
     return sums
 
 
@@ -52,9 +54,7 @@ def gradient_columns(records: Sequence[EventRecord], sums: Sequence[Floats]) -> 
     `records` ascend by event; `sums[i]` [P_i, SUMS_WIDTH] belongs to `records[i]`.
     """
     layer_ids = np.concatenate([record.layer_ids for record in records]).astype(np.int32, copy=False)
-    # stable: within a layer the events stay in order
-    order = np.argsort(layer_ids.astype(np.int16) if layer_ids.size and layer_ids.max() < 32_767 else layer_ids,
-                       kind="stable")  # fmt: skip
+    order = layer_order(layer_ids)
     which = np.repeat(np.arange(len(records)), [len(record.layer_ids) for record in records])[order]
     phase = np.array([record.phase for record in records], dtype=np.int8)[which]
     columns = {
@@ -67,6 +67,16 @@ def gradient_columns(records: Sequence[EventRecord], sums: Sequence[Floats]) -> 
     numels = np.maximum(np.concatenate([record.numels for record in records])[order], 1)
     columns.update(statistics_of(np.ascontiguousarray(np.concatenate(sums)[order].T), numels, phase))
     return columns
+
+
+def layer_order(layer_ids: NDArray[np.int32]) -> NDArray[np.intp]:
+    """Order that sorts by layer and keeps the events of a layer in order.
+
+    As int16, where they fit, numpy sorts by radix: ten times faster.
+    """
+    offsets = layer_ids - layer_ids.min(initial=0)
+    small = offsets.astype(np.int16) if offsets.max(initial=0) < 2**15 else offsets
+    return np.argsort(small, kind="stable")
 
 
 def statistics_of(sums: Floats, numels: NDArray[np.int64], phase: NDArray[np.int8]) -> dict[str, Column]:

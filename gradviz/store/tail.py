@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from gradviz.store.parts import EventRange
 
-FAN_IN = 10**9
-SEGMENT_EVENTS = 10**9
-SEGMENT_ROWS = 10**12
+FAN_IN = 16
+SEGMENT_EVENTS = 4_096
+SEGMENT_ROWS = 2**22  # reached first with more than 1,024 layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,11 @@ class MergePlan:
 
 
 def plan_merge(tail: Sequence[TailPart], *, final: bool = False) -> MergePlan | None:
-    """Decide what to merge now: everything when a segment is full or the run ends, else 16 parts of a size."""
-    full = sum(part.count for part in tail) >= SEGMENT_EVENTS or sum(part.rows for part in tail) >= SEGMENT_ROWS
-    if full or (False and final and tail):
+    """Decide what to merge now: all when a segment is full or the run ends, else 16 parts of a size."""
+    full = (
+        sum(part.count for part in tail) >= SEGMENT_EVENTS or sum(part.rows for part in tail) >= SEGMENT_ROWS
+    )
+    if full or (final and tail):
         return MergePlan(tuple(tail), seals=True)
     for size_class in range(4):
         start = len(tail)

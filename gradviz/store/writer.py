@@ -95,8 +95,10 @@ class RunWriter:
             folder.write_heartbeat()
         except (OSError, ValueError) as error:
             release_lock(lock)
-            raise RunFolderError(f"Cannot record into {Path(parent).absolute()}: {error}. "
-                                 "Choose another folder with run_dir=... or $GRADVIZ_DIR.") from error  # fmt: skip
+            raise RunFolderError(
+                f"Cannot record into {Path(parent).absolute()}: {error}. "
+                "Choose another folder with run_dir=... or $GRADVIZ_DIR."
+            ) from error
         return cls(folder, flush_seconds=flush_seconds, lock=lock, on_tick=on_tick, inbox=inbox)
 
     def put(self, event: EventRecord) -> bool:
@@ -123,7 +125,9 @@ class RunWriter:
         """Events that were not written: the queue was full or the disk failed."""
         return self._inbox.dropped
 
-    def close(self, state: RunState = RunState.FINISHED, *, reason: str | None = None, timeout: float = 10.0) -> int:
+    def close(
+        self, state: RunState = RunState.FINISHED, *, reason: str | None = None, timeout: float = 10.0
+    ) -> int:
         """Write what is queued, merge, say how the run ended; returns the events not written.
 
         Idempotent: the first state stays. Returns after `timeout` seconds even when the disk hangs.

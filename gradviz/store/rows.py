@@ -1,0 +1,187 @@
+"""Rows of a run as Arrow tables: row groups chosen by their ranges, damage skipped, tails rolled up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
+from numpy.typing import NDArray
+
+from gradviz.errors import DamagedPartError, QueryError
+from gradviz.schema import PHASES
+from gradviz.store.columns import INDEX_COLUMNS, event_schema, gradient_schema, overview_schema
+from gradviz.store.overview import NEEDED, combine, roll_up
+from gradviz.store.part_files import PartFile
+from gradviz.store.part_set import DamagedPart, PartSet
+from gradviz.store.parts import EventRange, parse_part_name
+from gradviz.store.query import Query
+
+QUERY_LIMIT = 2**33  # bytes of one query's table
+
+
+class RunRows:
+    """Reads the parts of a run. Every method may raise FileNotFoundError when a merge came between."""
+
+    def __init__(self, run: Path, check_layers: Callable[[NDArray[np.int32]], None]) -> None:
+        self._check_layers = check_layers
+        self.damaged: dict[str, DamagedPart] = {}
+        self.gradient_parts = PartSet(run, "gradients", self.damaged)
+        self.event_parts = PartSet(run, "events", self.damaged)
+        self.overview_parts = PartSet(run, "overview", self.damaged)
+        self._rolled_up: dict[EventRange, Any] = {}
+
+    def gradients(self, query: Query) -> Any:
+        """Rows of a query; within a layer they ascend by event."""
+        columns = [name for name in query.columns if name != "layer"]
+        needed = list(dict.fromkeys(["layer_id", *columns]))
+        filters = [*(["update"] if query.updates else []), *(["phase"] if query.phases is not None else [])]
+        read = list(dict.fromkeys([*needed, *filters]))
+        chosen = [(part, _groups(part, query)) for part in self.gradient_parts.current()]
+        _check_room(chosen, read)
+        tables = [gradient_schema().empty_table().select(needed)]
+        for part, groups in chosen:
+            tables += [_select(table, query).select(needed) for table in self._read(part, groups, read)]
+        return pa.concat_tables(tables)
+
+    def events(self, updates: tuple[int, int] | None, columns: Sequence[str] | None = None) -> Any:
+        """Rows of events whose gradients part is in place: that part is the commit."""
+        committed = self._committed()
+        schema = event_schema()
+        tables = [schema.empty_table().select(list(columns or schema.names))]
+        for part in self.event_parts.current():
+            wanted = (
+                part.groups_between("update", *updates) if updates else np.ones(len(part.rows), dtype=bool)
+            )
+            tables += self._read(part, np.flatnonzero(wanted).tolist(), columns or part.columns)
+        table = pa.concat_tables(tables, promote_options="default")
+        if updates:
+            table = table.filter(pa.array(_between(table.column("update").to_numpy(), *updates)))
+        return table.filter(pa.array(_within(table.column("event").to_numpy(), committed)))
+
+    def _committed(self) -> list[EventRange]:
+        return [
+            events for name in self.gradient_parts.names() if (events := parse_part_name(name)) is not None
+        ]
+
+    def overview(self) -> Any:
+        """Rows of the whole run: those of the segments, and the unsealed tail rolled up now."""
+        sealed = self.overview_parts.current()
+        tables = [overview_schema().empty_table()]
+        for part in sealed:
+            tables += self._read(part, range(len(part.rows)), overview_schema().names)
+        ranges = [part.events for part in sealed]
+        tail = [
+            p for p in self.gradient_parts.current() if not any(whole.covers(p.events) for whole in ranges)
+        ]
+        self._rolled_up = {part.events: self._roll_up(part) for part in tail}
+        return combine(pa.concat_tables([*tables, *self._rolled_up.values()]))
+
+    def _roll_up(self, part: PartFile) -> Any:
+        if part.events in self._rolled_up:
+            return self._rolled_up[part.events]
+        tables = [overview_schema().empty_table()]
+        for group in range(len(part.rows)):
+            tables += [roll_up(table) for table in self._read(part, [group], NEEDED)]
+        return pa.concat_tables(tables)
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Ranges of event numbers, from 0 to the last one on disk, of which no row can be read."""
+        readable = [part.events for part in self.gradient_parts.current()]
+        if not readable:
+            return []
+        listed = self.events(None, ["event", "update"]).column("event").to_numpy()
+        known = [part.events for part in self.event_parts.current()]
+        unlisted = [e for e in readable if not any(whole.covers(e) for whole in known)]
+        seen = np.zeros(1 + max(events.last for events in self._committed()), dtype=bool)
+        seen[listed[(listed >= 0) & (listed < len(seen))]] = True
+        for events in unlisted:  # its events part is damaged: the gradients alone say what is there
+            seen[events.first : events.last + 1] = True
+        seen &= _within(np.arange(len(seen)), readable)
+        return _runs_of(~seen)
+
+    def verify(self) -> None:
+        """Decode every page once; what is damaged is in `damaged` afterwards."""
+        for parts in (self.gradient_parts, self.event_parts, self.overview_parts):
+            for part in parts.current():
+                for group in range(len(part.rows)):
+                    self._read(part, [group], [name for name in part.columns if name != "layer"])
+
+    def _read(self, part: PartFile, groups: Sequence[int], columns: Sequence[str]) -> list[Any]:
+        """Read row groups; when one is damaged, the others of the part are still read."""
+        if not len(groups):
+            return []
+        try:
+            return [self._checked(part.read(groups, columns), part)]
+        except DamagedPartError as error:
+            if len(groups) == 1:
+                parts = {"gradients": self.gradient_parts, "events": self.event_parts}
+                reporter = parts.get(part.kind, self.overview_parts)
+                reporter.report(part.path, part.events, f"{error} (row group {groups[0]})")
+                return []
+        return [table for group in groups for table in self._read(part, [group], columns)]
+
+    def _checked(self, table: Any, part: PartFile) -> Any:
+        """The table, when its index columns can be what a writer writes; else DamagedPartError."""
+        for name in set(table.column_names).intersection(INDEX_COLUMNS):
+            if table.column(name).null_count:
+                raise DamagedPartError(f"{part.path.name}: nulls in {name!r}")
+        if "phase" in table.column_names and table.num_rows:
+            phases = table.column("phase").to_numpy()
+            if phases.min() < 0 or phases.max() >= len(PHASES):
+                raise DamagedPartError(f"{part.path.name}: a phase that does not exist")
+        if "layer_id" in table.column_names:
+            layer_ids = table.column("layer_id").to_numpy()
+            self._check_layers(layer_ids[np.flatnonzero(np.diff(layer_ids, prepend=-1))])
+        return table
+
+
+def _groups(part: PartFile, query: Query) -> list[int]:
+    wanted = np.ones(len(part.rows), dtype=bool)
+    if query.layer_ids is not None:
+        wanted &= part.groups_with("layer_id", query.layer_ids)
+    if query.updates is not None:
+        wanted &= part.groups_between("update", *query.updates)
+    return [int(group) for group in np.flatnonzero(wanted)]
+
+
+def _check_room(chosen: Sequence[tuple[PartFile, Sequence[int]]], columns: Sequence[str]) -> None:
+    rows = sum(int(part.rows[list(groups)].sum()) for part, groups in chosen)
+    if rows * len(columns) * 8 > QUERY_LIMIT:
+        raise QueryError(
+            f"{rows:,} rows of {len(columns)} columns are too many for one table; "
+            "ask for fewer layers=, updates= or columns=."
+        )
+
+
+def _select(table: Any, query: Query) -> Any:
+    masks = []
+    if query.layer_ids is not None:
+        masks.append(np.isin(table.column("layer_id").to_numpy(), query.layer_ids))
+    if query.updates is not None:
+        masks.append(_between(table.column("update").to_numpy(), *query.updates))
+    if query.phases is not None:
+        masks.append(np.isin(table.column("phase").to_numpy(), query.phases))
+    if not masks:
+        return table
+    mask = np.logical_and.reduce(masks)
+    return table if mask.all() else table.filter(pa.array(mask))
+
+
+def _between(values: NDArray[Any], first: int, last: int) -> NDArray[np.bool_]:
+    return (values >= first) & (values <= last)
+
+
+def _within(values: NDArray[Any], ranges: Sequence[EventRange]) -> NDArray[np.bool_]:
+    kept = np.zeros(len(values), dtype=bool)
+    for events in ranges:
+        kept |= _between(values, events.first, events.last)
+    return kept
+
+
+def _runs_of(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and last index of each run of true values."""
+    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
+    return [(int(first), int(stop) - 1) for first, stop in zip(edges[::2], edges[1::2], strict=True)]
