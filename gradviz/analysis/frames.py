@@ -32,7 +32,7 @@ def floats(frame: pd.DataFrame, column: str) -> Floats:
 
 def integers(frame: pd.DataFrame, column: str) -> Integers:
     """A column without nulls as int64."""
-    return frame[column].to_numpy(dtype=np.int64)
+    return np.asarray(frame[column].to_numpy(), dtype=np.int64)
 
 
 def counts(frame: pd.DataFrame, column: str) -> Integers:
@@ -43,15 +43,13 @@ def counts(frame: pd.DataFrame, column: str) -> Integers:
 
 def phases(frame: pd.DataFrame) -> Integers:
     """The column `phase` as numbers of `schema.Phase`."""
-    if tuple(frame["phase"].cat.categories) == PHASES:
-        return frame["phase"].cat.codes.to_numpy(dtype=np.int64)
-    return frame["phase"].cat.set_categories(list(PHASES)).cat.codes.to_numpy(dtype=np.int64)
+    return frame["phase"].cat.set_categories(list(PHASES)).cat.codes.to_numpy().astype(np.int64)
 
 
 def rows_of_layer(gradients: pd.DataFrame, layer: str) -> pd.DataFrame:
     """The rows of one layer in event order; none where the frame does not know the layer."""
     column = gradients["layer"].cat
-    known = column.categories.get_indexer([layer])[0]
+    known = column.categories.get_loc(layer) if layer in column.categories else -1
     rows = gradients[column.codes.to_numpy() == known] if known >= 0 else gradients.iloc[:0]
     return rows.sort_values("event", kind="stable")
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class WindowLedger:
     """`frame` has one row a window that has a micro-step:
 
-    update, length (micro-steps), consumed (an optimizer stepped on it), reset (`clean`, `not reset` or `unknown`,
-    as its first backward found it), residual (l2 of what was left), edits, nonfinite (elements of G_n),
-    loss (summed over the window: the number whose gradient G_n is), lr, seconds (of its last event since the
-    start), l2 (of G_n), coherence (||G_n|| / sum ||g_k||: 1 aligned, 1/sqrt(n) noise).
+    update, length (micro-steps), consumed (an optimizer stepped on it), reset (`clean`, `not reset` or
+    `unknown`, as its first backward found it), residual (l2 of what was left), edits, nonfinite (elements of
+    G_n), loss (summed over the window: the number whose gradient G_n is), lr, seconds (of its last event since
+    the start), l2 (of G_n), coherence (||G_n|| / sum ||g_k||: 1 aligned, 1/sqrt(n) noise).
     """
 
     frame: pd.DataFrame
@@ -75,7 +75,7 @@ def _any(window: Integers, rows: Flags, windows: int) -> Flags:
 
 def _sums(window: Integers, rows: Flags, values: Floats, windows: int) -> Floats:
     """Sums a window; NaN where one value is unknown."""
-    return np.bincount(window[rows], weights=values[rows], minlength=windows)
+    return np.bincount(window[rows], weights=values[rows], minlength=windows).astype(np.float64)
 
 
 def _last_rows(window: Integers, rows: Flags, windows: int) -> Integers:

@@ -63,9 +63,15 @@ class Sawtooth:
         return len(np.unique(self.window[self.phase == Phase.MICRO_STEP]))
 
     @property
+    def resets_seen(self) -> int:
+        """How many windows with micro-steps have a reset row."""
+        return int((self._reset & (self.window_length[self.window] > 0)).sum())
+
+    @property
     def clean(self) -> Flags:
         """Reset rows that found nothing: no gradient at all, or exact zeros."""
-        return self._reset & self._empty
+        clean: Flags = self._reset & self._empty
+        return clean
 
     @property
     def not_reset(self) -> Flags:
@@ -95,16 +101,25 @@ class Sawtooth:
         return np.where((self.phase == Phase.UPDATE) & inside, before[: len(inside)], np.nan)
 
     @property
+    def rescaled(self) -> Flags:
+        """Update rows whose consumed value is not G_n: clipped or unscaled in between."""
+        same = np.isclose(self.arrived, self.value, rtol=1e-5, atol=0)
+        return np.isfinite(self.arrived) & np.isfinite(self.value) & ~same
+
+    @property
     def _reset(self) -> Flags:
-        return self.phase == int(Phase.RESET)
+        reset: Flags = self.phase == int(Phase.RESET)
+        return reset
 
     @property
     def _empty(self) -> Flags:
-        return (self.nonfinite == NO_GRADIENT) | (self.value == 0)
+        empty: Flags = (self.nonfinite == NO_GRADIENT) | (self.value == 0)
+        return empty
 
     @property
     def _cleared(self) -> Flags:
-        return (self.nonfinite == NO_GRADIENT) & (self._reset | (self.phase == int(Phase.EDIT)))
+        cleared: Flags = (self.nonfinite == NO_GRADIENT) & (self._reset | (self.phase == int(Phase.EDIT)))
+        return cleared
 
 
 def sawtooth(
@@ -148,7 +163,7 @@ def sawtooth(
 
 
 def _joined(window: Integers, micro_step: Integers, phase: Integers, axis: WindowAxis) -> Flags:
-    """Whether each row follows, without a hole, on the last row before it that the line passes (not an update)."""
+    """Whether each row follows, without a hole, on the last row before it that is not an update."""
     joined = np.zeros(len(window), dtype=np.bool_)
     line = np.flatnonzero(phase != Phase.UPDATE)
     before, after = line[:-1], line[1:]

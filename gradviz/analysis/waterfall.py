@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Waterfall:
     """The B moments of one window in order: reset, micro-steps, edits, update (`phase`, of `schema.Phase`).
 
-    `after` is the statistic of `p.grad` at that moment, `before` at the one before it (0 at the reset); NaN where
-    it is not finite or was not recorded. `largest` is the place of the micro-step that moved it most (-1: none)
-    and `share` its part of all the movement. `layer` None is the whole model.
+    `after` is the statistic of `p.grad` at that moment, `before` at the one before it (0 at the reset); NaN
+    where it is not finite or was not recorded. `largest` is the place of the micro-step that moved it most
+    (-1: none) and `share` its part of all the movement. `layer` None is the whole model.
     """
 
     update: int

@@ -52,7 +52,7 @@ def window_axis(gradients: pd.DataFrame) -> WindowAxis:
 
 def _opens(update: Integers, micro_step: Integers, phase: Integers) -> Flags:
     """Which events open a window: a new update number, a reset, or a micro-step that does not count on."""
-    opens = phase == Phase.RESET
+    opens: Flags = phase == int(Phase.RESET)
     opens[:1] = True
     opens[1:] |= update[1:] != update[:-1]
     micro = np.flatnonzero(phase == Phase.MICRO_STEP)

@@ -9,7 +9,7 @@ from gradviz.analysis.build_up import ALIGNED_ABOVE, CONFLICTING_BELOW, HIGH, LO
 from gradviz.figures.canvas import blank, hover, no_hover, sheet
 from gradviz.figures.names import short_name
 from gradviz.figures.palette import BLUE, CYAN, GREEN, NEUTRAL, RED, YELLOW, faded
-from gradviz.figures.value_axis import Floats
+from gradviz.figures.value_axis import Floats, Integers
 from gradviz.texts import text
 
 _REGIONS = (("aligned", CYAN), ("healthy", GREEN), ("noisy", YELLOW), ("conflicting", RED))
@@ -19,12 +19,12 @@ _FAULTS = ("not_reset", "edited", "nonfinite", "incomplete")
 def plot_build_up(build_up: BuildUp, *, language: str = "en") -> go.Figure:
     """||G_k|| / rms ||g|| over the micro-steps of a window: median over windows, with a band.
 
-    *How to read it*: if all micro-batches agree the line follows k; if they are pure noise it follows the root of k.
-    Between the two is where accumulation earns its cost. Under the root of k micro-batches undo each other.
-    The region in which the line ends is written bold.
+    *How to read it*: if all micro-batches agree the line follows k; if they are pure noise it follows the root
+    of k. Between the two is where accumulation earns its cost. Under the root of k micro-batches undo each
+    other. The region in which the line ends is written bold.
 
-    *Requires*: windows of at least two micro-steps with micro-gradients, reset before they began, and not changed
-    inside; the sentence says how many counted and why others did not.
+    *Requires*: windows of at least two micro-steps with micro-gradients, reset before they began, and not
+    changed inside; the sentence says how many counted and why others did not.
     """
     title = _title(build_up, language)
     if not build_up.used:
@@ -95,7 +95,7 @@ def _regions(figure: go.Figure, build_up: BuildUp, language: str) -> None:
                 x=np.concatenate([k, k[::-1]]),
                 y=np.concatenate([high, low[::-1]]),
                 fill="toself",
-                fillcolor=faded(colour, 0.26 if here else 0.10),
+                fillcolor=faded(colour, 0.20 if here else 0.07),
                 mode="none",
                 **no_hover(),
             )
@@ -112,7 +112,7 @@ def _regions(figure: go.Figure, build_up: BuildUp, language: str) -> None:
         )
 
 
-def _references(figure: go.Figure, k: Floats, language: str) -> None:
+def _references(figure: go.Figure, k: Integers, language: str) -> None:
     fine = np.linspace(1.0, float(k[-1]), 60)
     for key, values, dash in (("line_k", fine, "dash"), ("line_root", np.sqrt(fine), "dot")):
         figure.add_trace(
@@ -134,7 +134,7 @@ def _band(figure: go.Figure, build_up: BuildUp, language: str) -> None:
             x=np.concatenate([k, k[::-1]]),
             y=np.concatenate([build_up.high, build_up.low[::-1]]),
             fill="toself",
-            fillcolor=faded(BLUE, 0.25),
+            fillcolor=faded(BLUE, 0.22),
             mode="none",
             **no_hover(),
         )

@@ -12,12 +12,14 @@ from gradviz.figures.palette import GRID
 from gradviz.texts import text
 
 CLEAR = "rgba(0,0,0,0)"
-SENTENCE_WIDTH = 96
+SENTENCE_WIDTH = 88
+# A picture needs zoom, pan, reset and download; the rest covers the title, and one would upload the chart.
+_BUTTONS = ["zoomIn2d", "zoomOut2d", "autoScale2d", "lasso2d", "select2d", "sendChartToCloud"]
 
 
 def sheet(title: str, sentence: str = "", *, height: int = 440) -> go.Figure:
     """An empty figure: transparent, neutral grid, everything else left to the template in force."""
-    lines = textwrap.wrap(sentence, SENTENCE_WIDTH) if sentence.isascii() or " " in sentence else [sentence]
+    lines = _wrapped(sentence, SENTENCE_WIDTH)
     figure = go.Figure()
     figure.update_layout(
         title={
@@ -30,8 +32,16 @@ def sheet(title: str, sentence: str = "", *, height: int = 440) -> go.Figure:
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
         height=height,
-        margin={"l": 70, "r": 20, "t": 96 + 16 * (len(lines) - 1), "b": 56},
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "title": {"text": ""}},
+        margin={"l": 70, "r": 20, "t": 72 + 16 * (len(lines) - 1), "b": 56},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 0,
+            "yref": "container",
+            "yanchor": "bottom",
+            "title": {"text": ""},
+        },
+        modebar={"remove": _BUTTONS},
         hovermode="closest",
         barmode="overlay",
         bargap=0.1,
@@ -47,11 +57,18 @@ def blank(title: str, key: str, language: str, **values: object) -> go.Figure:
     figure = sheet(title, height=260)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
-    sentence = "<br>".join(textwrap.wrap(text(key, language, **values), 64))
+    sentence = "<br>".join(_wrapped(text(key, language, **values), 60))
     figure.add_annotation(
         text=sentence, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font_size=15
     )
     return figure
+
+
+def _wrapped(sentence: str, width: int) -> list[str]:
+    """`sentence` in lines; Chinese letters are twice as wide and break anywhere."""
+    wide = sum(letter >= "\u2e80" for letter in sentence)
+    width = width // 2 if wide > len(sentence) / 3 else width
+    return textwrap.wrap(sentence, width, break_on_hyphens=False)
 
 
 def hover(head: str, fields: Sequence[tuple[str, str]]) -> str:

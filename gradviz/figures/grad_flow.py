@@ -1,6 +1,7 @@
 """The drop-in for the well-known `plot_grad_flow(named_parameters)` snippet, without its defects.
 
-Room rule: plotly only. Gradients are measured with methods of the tensors themselves, so torch is never imported.
+Room rule: plotly only. Gradients are measured with the methods of the tensors themselves, so torch is never
+imported.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ def plot_grad_flow(
 ) -> go.Figure:
     """Mean and maximum |gradient| of every parameter as it is now; call it after `loss.backward()`.
 
-    `named_parameters` is `model.named_parameters()` (or the model itself). `skip_bias` hides parameters whose own
-    name is `bias`, whatever the modules above them are called. Each call gives a new figure.
+    `named_parameters` is `model.named_parameters()` (or the model itself). `skip_bias` hides parameters whose
+    own name is `bias`, whatever the modules above them are called. Each call gives a new figure.
 
     *How to read it*: as `plot_layer_flow`. Layers whose gradient is `None` have a line of their own.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -23,11 +23,11 @@ _LABELS = 40  # names that fit under a picture
 def plot_layer_flow(
     flow: LayerFlow, *, log: bool = True, orientation: Orientation = "auto", language: str = "en"
 ) -> go.Figure:
-    """The gradient of every layer at one event: accumulated (line) against this micro-batch's own, and the maximum.
+    """Every layer at one event: the accumulated gradient (line), this micro-batch's own, and the maximum.
 
-    *How to read it*: input side left (or top), output side right (or bottom). A line that dives over decades towards
-    the input vanishes; one that climbs explodes; a layer far under its neighbours starves. `0`, `None` (no gradient
-    at all) and `NaN·Inf` have lines of their own, so they cannot be mistaken for small numbers.
+    *How to read it*: input side left (or top), output side right (or bottom). A line that dives over decades
+    towards the input vanishes; one that climbs explodes; a layer far under its neighbours starves. `0`, `None`
+    (no gradient at all) and `NaN·Inf` have lines of their own and cannot be mistaken for small numbers.
 
     *Requires*: the rows of one event. Micro-gradients exist at micro-steps only.
     """
@@ -84,7 +84,7 @@ def _sentence(flow: LayerFlow, language: str) -> str:
         text(f"figure.layer_flow.{key}", language, count=count) for key, count in counts.items() if count
     ]
     positive = flow.accumulated[present & (flow.accumulated > 0)]
-    if len(positive) > 1:
+    if len(positive) > 1 and positive.max() > 3 * positive.min():
         decades = f"{np.log10(positive.max() / positive.min()):.1f}"
         parts.append(text("figure.layer_flow.decades", language, decades=decades))
     return text("figure.word.comma", language).join(parts) + text("figure.word.stop", language)
@@ -123,17 +123,18 @@ class _Drawing:
         flow = self.flow
         if flow.statistic == "max_abs":
             return
-        style = {
+        style: dict[str, Any] = {
             "mode": "markers",
             "marker": {
                 "size": 3 if self.many else 7,
                 "color": CYAN,
                 "opacity": 0.7,
                 "symbol": "line-ew-open",
+                "line": {"width": 2},
             },
         }
         if self.horizontal:
-            style["marker"]["symbol"] = "line-ns-open"  # type: ignore[index]  # a dict of dicts
+            style["marker"]["symbol"] = "line-ns-open"
         present = np.isfinite(flow.maximum) & (flow.nonfinite == 0)
         self._series("maximum", flow.maximum, flow.nonfinite, present, style)
 
@@ -189,6 +190,7 @@ class _Drawing:
             everywhere,
             heights,
             name=name,
+            legendrank=("accumulated", "micro", "maximum").index(key),
             text=self.names,
             customdata=values,
             hovertemplate=template,

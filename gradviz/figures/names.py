@@ -12,8 +12,8 @@ _UNSEEN = re.compile("[\u0000-\u001f\u007f-\u009f\u200e\u200f\u061c\u202a-\u202e
 def escape_plotly(name: str) -> str:
     """`name` so that Plotly shows it letter by letter.
 
-    Plotly reads `<b>`, `<a href>` and entities in every text, `%{...}` in hover templates and `$...$` where MathJax
-    is loaded. Control and direction characters are written out.
+    Plotly reads `<b>`, `<a href>` and entities in every text, `%{...}` in hover templates and `$...$` where
+    MathJax is loaded. Control and direction characters are written out.
     """
     visible = _UNSEEN.sub(lambda found: f"\\u{ord(found.group()):04x}", name)
     return "".join(_ENTITIES.get(letter, letter) for letter in visible)

@@ -10,14 +10,13 @@ import plotly.graph_objects as go
 from gradviz.analysis.sawtooth import Sawtooth
 from gradviz.figures.canvas import blank, sheet
 from gradviz.figures.sawtooth_traces import (
+    Pen,
     consumed_marks,
-    edit_marks,
+    event_marks,
     gap_bands,
     micro_bars,
-    reset_marks,
     rise,
     stale_floor,
-    void_marks,
 )
 from gradviz.figures.value_axis import Floats, Integers, ValueAxis, value_axis
 from gradviz.schema import Phase
@@ -32,13 +31,14 @@ def plot_sawtooth(
 ) -> go.Figure:
     """The accumulated gradient of one or several layers over all micro-steps, g_k as bars under it.
 
-    *How to read it*: each tooth is a window. The line climbs while micro-batches add up; the diamond is what the
-    optimizer consumed (linked to G_n where clipping or unscaling made it another value); then the line falls to the
-    value that was *observed* at the next backward. A hollow circle on zero: reset. A red cross above zero, with the
-    stale part filled red: not reset. Grey bands and broken lines: not recorded, never guessed.
+    *How to read it*: each tooth is a window. The line climbs while micro-batches add up; the diamond is what
+    the optimizer consumed (linked to G_n where clipping or unscaling made it another value); then the line
+    falls to the value that was *observed* at the next backward. A hollow circle on zero: reset. A red cross
+    above zero, with the stale part filled red: not reset. Grey bands and broken lines: not recorded, never
+    guessed.
 
-    *Requires*: reset, micro-step and update rows of the layers; layers that share a picture must come from the same
-    frame, so that their axes agree. With `log`, exact zeros have a line of their own.
+    *Requires*: reset, micro-step and update rows of the layers; layers that share a picture must come from the
+    same frame, so that their axes agree. With `log`, exact zeros have a line of their own.
     """
     shown = [sawtooths] if isinstance(sawtooths, Sawtooth) else list(sawtooths)
     shown = [one for one in shown if len(one.event)]
@@ -46,17 +46,16 @@ def plot_sawtooth(
         return blank(text("figure.sawtooth.name", language), "figure.sawtooth.empty", language)
     axis, micro_axis = _axes(shown, log)
     figure = sheet(_title(shown[0], language), _sentence(shown, language), height=560)
-    gap_bands(figure, shown, axis, language)
+    pen = Pen(figure, axis, language)
+    gap_bands(pen, shown[0])
     for place, one in enumerate(shown):
         if len(shown) == 1:
-            stale_floor(figure, one, axis, language)
-        micro_bars(figure, one, micro_axis, (place, len(shown)), language)
-        rise(figure, one, axis, place, language)
+            stale_floor(pen, one)
+        micro_bars(pen, one, micro_axis, (place, len(shown)))
+        rise(pen, one, place)
     for one in shown:
-        consumed_marks(figure, one, axis, language)
-        reset_marks(figure, one, axis, language)
-        edit_marks(figure, one, axis, language)
-        void_marks(figure, one, axis, language)
+        consumed_marks(pen, one)
+        event_marks(pen, one)
     _lay_out(figure, shown, axis, micro_axis, language)
     return figure
 
@@ -83,17 +82,29 @@ def _title(one: Sawtooth, language: str) -> str:
 
 
 def _sentence(shown: Sequence[Sawtooth], language: str) -> str:
-    """What the picture says, in words: resets, then how much of the run is shown."""
-    stale = max(int(one.not_reset.sum()) for one in shown)
-    resets = max(int((one.clean | one.not_reset).sum()) for one in shown)
+    """What the picture says in words: not finite, resets, edits, and how much of the run is shown."""
+    worst = max(shown, key=lambda one: int(one.not_reset.sum()))
+    stale, resets = int(worst.not_reset.sum()), worst.resets_seen
     key = "stale" if stale else ("clean" if resets else "no_resets")
-    sentence = text(f"figure.sawtooth.{key}", language, count=stale, total=resets)
-    thinnest = min(shown, key=lambda one: one.windows_shown)
-    if thinnest.windows_shown < thinnest.windows_total:
-        sentence += " " + text(
-            "figure.sawtooth.thinned", language, shown=thinnest.windows_shown, total=thinnest.windows_total
-        )
-    return sentence
+    sentences = [text(f"figure.sawtooth.{key}", language, count=stale, total=resets)]
+    broken = [one for one in shown if (one.cleared_nonfinite > 0).any()]
+    if broken:
+        first = min(_first_nonfinite(one) for one in broken)
+        words = {"update": first[1], "micro_step": first[2]}
+        sentences.insert(0, text("figure.sawtooth.nonfinite", language, **words))
+    edited = max(len(np.unique(one.window[one.phase == Phase.EDIT])) for one in shown)
+    if edited:
+        sentences.append(text("figure.sawtooth.edited", language, count=edited))
+    thin = min(shown, key=lambda one: one.windows_shown)
+    if thin.windows_shown < thin.windows_total:
+        counts = {"shown": thin.windows_shown, "total": thin.windows_total}
+        sentences.append(text("figure.sawtooth.thinned", language, **counts))
+    return " ".join(sentences)
+
+
+def _first_nonfinite(one: Sawtooth) -> tuple[int, int, int]:
+    row = int(np.argmax(one.cleared_nonfinite > 0))
+    return int(one.event[row]), int(one.update[row]), int(one.micro_step[row])
 
 
 def _lay_out(

@@ -1,7 +1,7 @@
 """The axis of a gradient's size: linear or log, with shelves for what has no place on it.
 
-On a log axis an exact zero has a line of its own under all numbers; a missing gradient (None) has one under that,
-and NaN and Inf have one above all numbers. So zero, missing and not-finite never look alike.
+On a log axis an exact zero has a line of its own under all numbers; a missing gradient (None) has one under
+that, and NaN and Inf have one above all numbers. So zero, missing and not-finite never look alike.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class ValueAxis:
     def _beyond(self, height: float, rows: float) -> float:
         """`height` moved by a part of the distance between shelves."""
         if self.log:
-            return height * (self.nonfinite / self.high) ** rows
+            return float(height * (self.nonfinite / self.high) ** rows)
         return height + (self.nonfinite - self.high) * rows
 
     @property
@@ -105,9 +105,8 @@ def value_axis(values: Floats, nonfinite: Integers, *, log: bool) -> ValueAxis:
     positive = real[real > 0]
     low, high = (float(positive.min()), float(positive.max())) if len(positive) else (0.1, 1.0)
     if log:
-        exponents = math.floor(math.log10(low)), math.ceil(math.log10(high))
-        low, high = 10.0 ** exponents[0], 10.0 ** max(exponents[1], exponents[0] + 1)
-        apart = 10.0 ** max(0.3, 0.09 * math.log10(high / low))
+        low, high = low / 1.25, high * 1.25
+        apart = max(1.5, (high / low) ** 0.09)
         zero, none, top = low / apart, low / apart**2, high * apart
         if not (real == 0).any():
             none = zero
@@ -128,14 +127,15 @@ def value_axis(values: Floats, nonfinite: Integers, *, log: bool) -> ValueAxis:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    first, last = round(math.log10(low)), round(math.log10(high))
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     apart = max(1, math.ceil((last - first) / 7))
-    decades = [10.0**exponent for exponent in range(first, last + 1, apart)]
-    return decades if last - first > 1 else sorted([*decades, 2 * low, 5 * low])
+    factors = (1.0,) if last - first > 3 else (1.0, 3.0) if last - first > 2 else (1.0, 2.0, 5.0)
+    ticks = [10.0**exponent * factor for exponent in range(first, last + 1, apart) for factor in factors]
+    return [tick for tick in ticks if low <= tick <= high]
 
 
 def _linear_ticks(high: float) -> list[float]:
-    rough = high / 4
+    rough = high / 5
     unit = 10.0 ** math.floor(math.log10(rough))
     apart = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
     return [apart * place for place in range(int(high / apart) + 1)]

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gradviz.analysis.waterfall import Waterfall
-from gradviz.figures.canvas import blank, hover, no_hover, sheet
+from gradviz.figures.canvas import CLEAR, blank, hover, no_hover, sheet
 from gradviz.figures.names import short_name
 from gradviz.figures.numbers import number, number_format, percent
 from gradviz.figures.palette import BLUE, CYAN, NEUTRAL, RED, YELLOW
@@ -18,9 +18,9 @@ from gradviz.texts import text
 def plot_waterfall(waterfall: Waterfall, *, language: str = "en") -> go.Figure:
     """How each micro-batch of one window moved |G_k|, from the reset to what the optimizer consumed.
 
-    *How to read it*: a bar begins where the one before it ended. Blue climbs: the micro-batch pulled along. Yellow
-    falls: it pulled against the sum so far. The largest is outlined and carries its share of all movement.
-    The last bar is what the optimizer consumed; shorter than the sum means clipping or unscaling.
+    *How to read it*: a bar begins where the one before it ended. Blue climbs: the micro-batch pulled along.
+    Yellow falls: it pulled against the sum so far. The largest is outlined and carries its share of all
+    movement. The last bar is what the optimizer consumed; shorter than the sum means clipping or unscaling.
 
     *Requires*: the micro-step rows of one window.
     """
@@ -30,6 +30,7 @@ def plot_waterfall(waterfall: Waterfall, *, language: str = "en") -> go.Figure:
     figure = sheet(title, _sentence(waterfall, language), height=420)
     axis = value_axis(waterfall.after, np.maximum(waterfall.nonfinite, 0), log=False)
     _bars(figure, waterfall, language)
+    _clipped(figure, waterfall, language)
     _connectors(figure, waterfall)
     _void(figure, waterfall, axis.nonfinite, language)
     figure.update_layout(showlegend=False, bargap=0.25)
@@ -129,9 +130,33 @@ def _bars(figure: go.Figure, waterfall: Waterfall, language: str) -> None:
             yshift=12,
             showarrow=False,
         )
-    for place in np.flatnonzero((waterfall.phase == Phase.UPDATE) & np.isfinite(waterfall.after)):
+    for place in np.flatnonzero(whole & np.isfinite(waterfall.after)):
         height = float(waterfall.after[place])
-        figure.add_annotation(x=place, y=height, text=number(height), yshift=12, showarrow=False)
+        inside: dict[str, object] = (
+            {"yshift": -12, "font": {"color": "white"}} if height > 0 else {"yshift": 12}
+        )
+        figure.add_annotation(x=place, y=height, text=number(height), showarrow=False, **inside)
+
+
+def _clipped(figure: go.Figure, waterfall: Waterfall, language: str) -> None:
+    """What clipping or unscaling took away between G_n and the update, as a hatched ghost."""
+    rows = np.flatnonzero((waterfall.phase == Phase.UPDATE) & (waterfall.change < -1e-5 * waterfall.before))
+    if not len(rows):
+        return
+    figure.add_trace(
+        go.Bar(
+            x=rows,
+            y=-waterfall.change[rows],
+            base=waterfall.after[rows],
+            marker={
+                "color": CLEAR,
+                "line": {"width": 1, "color": NEUTRAL},
+                "pattern": {"shape": "/", "fgcolor": NEUTRAL},
+            },
+            customdata=-waterfall.change[rows] / waterfall.before[rows],
+            hovertemplate=text("figure.waterfall.removed", language) + ": %{customdata:.0%}<extra></extra>",
+        )
+    )
 
 
 def _connectors(figure: go.Figure, waterfall: Waterfall) -> None:
@@ -140,7 +165,7 @@ def _connectors(figure: go.Figure, waterfall: Waterfall) -> None:
     places = np.arange(len(ends), dtype=np.float64)
     figure.add_trace(
         go.Scatter(
-            x=np.stack([places, places + 1, np.full(len(ends), np.nan)], axis=1).ravel(),
+            x=np.stack([places + 0.4, places + 0.6, np.full(len(ends), np.nan)], axis=1).ravel(),
             y=np.stack([ends, ends, np.full(len(ends), np.nan)], axis=1).ravel(),
             mode="lines",
             line={"color": NEUTRAL, "width": 1, "dash": "dot"},

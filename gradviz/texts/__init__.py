@@ -1,6 +1,7 @@
 """The sentences of figures and app in every language: one folder of TOML catalogues a language.
 
-Room rule: standard library only. Keys are dotted (`figure.sawtooth.title`); values are `str.format` templates.
+Room rule: standard library only. Keys are dotted (`figure.sawtooth.title`), sentences are `str.format`
+templates.
 """
 
 from __future__ import annotations
