@@ -39,7 +39,7 @@ def find_run(asked: str, folder: Path | None = None) -> Path:
     """
     from gradviz.store.places import folders_to_show
 
-    if _is_path(asked) and (Path(asked) / "run.json").is_file():
+    if asked and _is_run(Path(asked)):
         return Path(asked)
     places = folders_to_show(folder)
     runs = [run for place in places for run in _runs_in(place)]
@@ -52,8 +52,11 @@ def find_run(asked: str, folder: Path | None = None) -> Path:
     raise RunNotFoundError(_not_found(asked, places, runs))
 
 
-def _is_path(asked: str) -> bool:
-    return bool(asked) and "\0" not in asked
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / "run.json").is_file()
+    except OSError:  # too long for a name
+        return False
 
 
 def _runs_in(place: Path) -> list[RunSummary]:

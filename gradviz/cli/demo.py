@@ -139,3 +139,5 @@ def _ended_after(child: subprocess.Popen[_Text]) -> Iterator[subprocess.Popen[_T
         if child.poll() is None:
             child.terminate()
         child.wait()
+        if child.stdout is not None:
+            child.stdout.close()

@@ -65,7 +65,7 @@ def print_summary(path: Path, *, as_json: bool) -> None:
     """Print what the run at `path` holds."""
     from gradviz.store import open_run
 
-    run = open_run(path)
+    run = open_run(path.absolute())
     windows = count_windows(run)
     if as_json:
         print_json(_as_json(run, windows))
