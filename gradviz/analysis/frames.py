@@ -49,7 +49,7 @@ def phases(frame: pd.DataFrame) -> Integers:
 def rows_of_layer(gradients: pd.DataFrame, layer: str) -> pd.DataFrame:
     """The rows of one layer in event order; none where the frame does not know the layer."""
     column = gradients["layer"].cat
-    known = column.categories.get_loc(layer) if layer in column.categories else -1
+    known = list(column.categories).index(layer) if layer in column.categories else -1
     rows = gradients[column.codes.to_numpy() == known] if known >= 0 else gradients.iloc[:0]
     return rows.sort_values("event", kind="stable")
 

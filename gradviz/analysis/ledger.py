@@ -21,8 +21,8 @@ class WindowLedger:
 
     update, length (micro-steps), consumed (an optimizer stepped on it), reset (`clean`, `not reset` or
     `unknown`, as its first backward found it), residual (l2 of what was left), edits, nonfinite (elements of
-    G_n), loss (summed over the window: the number whose gradient G_n is), lr, seconds (of its last event since
-    the start), l2 (of G_n), coherence (||G_n|| / sum ||g_k||: 1 aligned, 1/sqrt(n) noise).
+    G_n), loss (summed over the window: the number whose gradient G_n is), lr, seconds (of its last event,
+    since the start), l2 (of G_n), coherence (||G_n|| / sum ||g_k||: 1 aligned, 1/sqrt(n) noise).
     """
 
     frame: pd.DataFrame

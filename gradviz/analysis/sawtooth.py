@@ -76,12 +76,14 @@ class Sawtooth:
     @property
     def not_reset(self) -> Flags:
         """Reset rows that found something left, and a window that builds on this stale gradient."""
-        return self._reset & ~self._empty & (self.window_length[self.window] > 0)
+        stale: Flags = self._reset & ~self._empty & (self.window_length[self.window] > 0)
+        return stale
 
     @property
     def left(self) -> Flags:
         """What was left when the run ended: no fault, many loops clear at the top of the next iteration."""
-        return self._reset & ~self._empty & (self.window_length[self.window] == 0)
+        left: Flags = self._reset & ~self._empty & (self.window_length[self.window] == 0)
+        return left
 
     @property
     def cleared_value(self) -> Floats:

@@ -19,8 +19,8 @@ _FAULTS = ("not_reset", "edited", "nonfinite", "incomplete")
 def plot_build_up(build_up: BuildUp, *, language: str = "en") -> go.Figure:
     """||G_k|| / rms ||g|| over the micro-steps of a window: median over windows, with a band.
 
-    *How to read it*: if all micro-batches agree the line follows k; if they are pure noise it follows the root
-    of k. Between the two is where accumulation earns its cost. Under the root of k micro-batches undo each
+    *How to read it*: if all micro-batches agree the line follows k; if they are pure noise it follows the
+    root of k. Between the two is where accumulation earns its cost. Under the root of k they undo each
     other. The region in which the line ends is written bold.
 
     *Requires*: windows of at least two micro-steps with micro-gradients, reset before they began, and not

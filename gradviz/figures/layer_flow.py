@@ -27,7 +27,7 @@ def plot_layer_flow(
 
     *How to read it*: input side left (or top), output side right (or bottom). A line that dives over decades
     towards the input vanishes; one that climbs explodes; a layer far under its neighbours starves. `0`, `None`
-    (no gradient at all) and `NaN·Inf` have lines of their own and cannot be mistaken for small numbers.
+    and `NaN·Inf` have lines of their own and cannot be mistaken for small numbers.
 
     *Requires*: the rows of one event. Micro-gradients exist at micro-steps only.
     """

@@ -9,15 +9,9 @@ import plotly.graph_objects as go
 
 from gradviz.analysis.sawtooth import Sawtooth
 from gradviz.figures.canvas import blank, sheet
-from gradviz.figures.sawtooth_traces import (
-    Pen,
-    consumed_marks,
-    event_marks,
-    gap_bands,
-    micro_bars,
-    rise,
-    stale_floor,
-)
+from gradviz.figures.sawtooth_marks import event_marks, gap_bands, stale_floor
+from gradviz.figures.sawtooth_pen import Pen
+from gradviz.figures.sawtooth_traces import consumed_marks, micro_bars, rise
 from gradviz.figures.value_axis import Floats, Integers, ValueAxis, value_axis
 from gradviz.schema import Phase
 from gradviz.texts import text
@@ -37,8 +31,8 @@ def plot_sawtooth(
     above zero, with the stale part filled red: not reset. Grey bands and broken lines: not recorded, never
     guessed.
 
-    *Requires*: reset, micro-step and update rows of the layers; layers that share a picture must come from the
-    same frame, so that their axes agree. With `log`, exact zeros have a line of their own.
+    *Requires*: reset, micro-step and update rows of the layers; layers that share a picture must come from
+    the same frame, so that their axes agree. With `log`, exact zeros have a line of their own.
     """
     shown = [sawtooths] if isinstance(sawtooths, Sawtooth) else list(sawtooths)
     shown = [one for one in shown if len(one.event)]
