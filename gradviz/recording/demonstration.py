@@ -65,7 +65,7 @@ def train(updates: int, run_dir: Path | None) -> None:
     """Train for `updates` updates, recorded; report each on standard output."""
     generator = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # a model this small only loses by sharing its work, and the dashboard needs a core
+    torch.set_num_threads(1)  # so small a model only loses by sharing; the dashboard needs a core
     text, vocabulary = documentation()
     model = CharacterTransformer(vocabulary)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
