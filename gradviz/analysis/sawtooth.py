@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +33,8 @@ class Sawtooth:
 
     `value` is the statistic of `p.grad`: G_0 in a `reset` row, G_k in a `micro_step` row, what is left in an
     `edit` row, what the optimizer consumed in an `update` row. `micro_value` is the statistic of g_k.
-    `joined` says that the event before this one was recorded, so that a line may lead here.
+    `joined` says that the event before this one was recorded, so that a line may lead here. The totals count
+    windows before any thinning: with micro-steps, with an observed reset, with a stale start, with an edit.
     """
 
     layer: str
@@ -56,16 +57,14 @@ class Sawtooth:
     window_length: Integers
     window_missed: Integers
     windows_total: int
+    resets_total: int = 0
+    stale_total: int = 0
+    edited_total: int = 0
 
     @property
     def windows_shown(self) -> int:
         """How many windows have a micro-step here."""
         return len(np.unique(self.window[self.phase == Phase.MICRO_STEP]))
-
-    @property
-    def resets_seen(self) -> int:
-        """How many windows with micro-steps have a reset row."""
-        return int((self._reset & (self.window_length[self.window] > 0)).sum())
 
     @property
     def clean(self) -> Flags:
@@ -140,7 +139,7 @@ def sawtooth(
     event, micro_step, phase = integers(rows, "event"), integers(rows, "micro_step"), phases(rows)
     place = np.searchsorted(axis.event, event)
     window = axis.window[place]
-    return Sawtooth(
+    whole = Sawtooth(
         layer=layer,
         statistic=statistic,
         event=event,
@@ -161,6 +160,12 @@ def sawtooth(
         window_length=axis.length,
         window_missed=axis.missed,
         windows_total=len(np.unique(window[phase == Phase.MICRO_STEP])),
+    )
+    return replace(
+        whole,
+        resets_total=int((axis.length[window[phase == Phase.RESET]] > 0).sum()),
+        stale_total=int(whole.not_reset.sum()),
+        edited_total=len(np.unique(window[phase == Phase.EDIT])),
     )
 
 

@@ -12,7 +12,7 @@ from gradviz.figures.palette import GRID
 from gradviz.texts import text
 
 CLEAR = "rgba(0,0,0,0)"
-SENTENCE_WIDTH = 88
+SENTENCE_WIDTH = 64  # letters; fits 420 pixels
 # A picture needs zoom, pan, reset and download; the rest covers the title, and one would upload the chart.
 _BUTTONS = ["zoomIn2d", "zoomOut2d", "autoScale2d", "lasso2d", "select2d", "sendChartToCloud"]
 
@@ -26,7 +26,7 @@ def sheet(title: str, sentence: str = "", *, height: int = 440) -> go.Figure:
             "text": title,
             "subtitle": {"text": "<br>".join(lines)},
             "x": 0,
-            "xref": "paper",
+            "xref": "container",
             "yref": "container",
         },
         paper_bgcolor=CLEAR,
@@ -46,7 +46,7 @@ def sheet(title: str, sentence: str = "", *, height: int = 440) -> go.Figure:
         barmode="overlay",
         bargap=0.1,
     )
-    figure.update_layout(title={"y": 1, "yanchor": "top", "pad": {"t": 10}})
+    figure.update_layout(title={"y": 1, "yanchor": "top", "pad": {"t": 10, "l": 12}})
     figure.update_xaxes(gridcolor=GRID, zeroline=False, showline=False, ticks="")
     figure.update_yaxes(gridcolor=GRID, zeroline=False, showline=False, ticks="")
     return figure

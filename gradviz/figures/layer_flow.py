@@ -17,7 +17,7 @@ from gradviz.texts import text
 
 Orientation = Literal["auto", "vertical", "horizontal"]
 _ROWS = 60  # layers that still fit as rows
-_LABELS = 40  # names that fit under a picture
+_LABELS = 20  # names that fit under a picture
 
 
 def plot_layer_flow(
@@ -26,8 +26,8 @@ def plot_layer_flow(
     """Every layer at one event: the accumulated gradient (line), this micro-batch's own, and the maximum.
 
     *How to read it*: input side left (or top), output side right (or bottom). A line that dives over decades
-    towards the input vanishes; one that climbs explodes; a layer far under its neighbours starves. `0`, `None`
-    and `NaN·Inf` have lines of their own and cannot be mistaken for small numbers.
+    towards the input vanishes; one that climbs explodes; a layer far under its neighbours starves. `0`,
+    `None` and `NaN·Inf` have lines of their own and cannot be mistaken for small numbers.
 
     *Requires*: the rows of one event. Micro-gradients exist at micro-steps only.
     """
@@ -117,7 +117,8 @@ class _Drawing:
             "line": {"color": YELLOW, "width": 1.5, "dash": "dot"},
             "marker": {"size": 3 if self.many else 8, "color": YELLOW, "symbol": "diamond"},
         }
-        self._series("micro", flow.micro, flow.micro_nonfinite, np.isfinite(flow.micro), style)
+        present = np.isfinite(flow.micro) & (flow.micro_nonfinite == 0)
+        self._series("micro", flow.micro, flow.micro_nonfinite, present, style)
 
     def maximum(self) -> None:
         flow = self.flow
@@ -161,10 +162,12 @@ class _Drawing:
 
     def lay_out(self) -> None:
         every = 1 if self.horizontal else max(1, -(-len(self.places) // _LABELS))
+        letters = 40 if self.horizontal else 24
         layers = {
             "tickmode": "array",
             "tickvals": self.places[::every],
-            "ticktext": [short_name(name) for name in self.flow.layers[::every]],
+            "ticktext": [short_name(name, letters) for name in self.flow.layers[::every]],
+            "tickfont": {"size": 12 if self.horizontal else 10},
             "range": [-0.6, len(self.places) - 0.4],
             "showgrid": not self.many,
             "automargin": True,

@@ -19,9 +19,6 @@ def escape_plotly(name: str) -> str:
     return "".join(_ENTITIES.get(letter, letter) for letter in visible)
 
 
-def short_name(name: str, letters: int = 32) -> str:
-    """`name`, its middle left out where it is longer than `letters`; escaped."""
-    if len(name) > letters:
-        tail = letters * 2 // 3
-        name = f"{name[: letters - tail - 1]}…{name[-tail:]}"
-    return escape_plotly(name)
+def short_name(name: str, letters: int = 36) -> str:
+    """The end of `name`, which tells layers apart, where it is longer than `letters`; escaped."""
+    return escape_plotly(name if len(name) <= letters else f"…{name[1 - letters :]}")

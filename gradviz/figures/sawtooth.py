@@ -61,7 +61,7 @@ def _axes(shown: Sequence[Sawtooth], log: bool) -> tuple[ValueAxis, ValueAxis]:
         return value_axis(np.concatenate(values), np.concatenate(counts), log=log)
 
     accumulated = joint([one.cleared_value for one in shown], [one.cleared_nonfinite for one in shown])
-    micro = [one.phase == Phase.MICRO_STEP for one in shown]
+    micro = [(one.phase == Phase.MICRO_STEP) & (one.micro_nonfinite >= 0) for one in shown]
     pairs = list(zip(shown, micro, strict=True))
     own = joint(
         [one.micro_value[rows] for one, rows in pairs], [one.micro_nonfinite[rows] for one, rows in pairs]
@@ -77,8 +77,8 @@ def _title(one: Sawtooth, language: str) -> str:
 
 def _sentence(shown: Sequence[Sawtooth], language: str) -> str:
     """What the picture says in words: not finite, resets, edits, and how much of the run is shown."""
-    worst = max(shown, key=lambda one: int(one.not_reset.sum()))
-    stale, resets = int(worst.not_reset.sum()), worst.resets_seen
+    worst = max(shown, key=lambda one: one.stale_total)
+    stale, resets = worst.stale_total, worst.resets_total
     key = "stale" if stale else ("clean" if resets else "no_resets")
     sentences = [text(f"figure.sawtooth.{key}", language, count=stale, total=resets)]
     broken = [one for one in shown if (one.cleared_nonfinite > 0).any()]
@@ -86,7 +86,7 @@ def _sentence(shown: Sequence[Sawtooth], language: str) -> str:
         first = min(_first_nonfinite(one) for one in broken)
         words = {"update": first[1], "micro_step": first[2]}
         sentences.insert(0, text("figure.sawtooth.nonfinite", language, **words))
-    edited = max(len(np.unique(one.window[one.phase == Phase.EDIT])) for one in shown)
+    edited = max(one.edited_total for one in shown)
     if edited:
         sentences.append(text("figure.sawtooth.edited", language, count=edited))
     thin = min(shown, key=lambda one: one.windows_shown)

@@ -7,18 +7,19 @@ import plotly.graph_objects as go
 
 from gradviz.analysis.sawtooth import Sawtooth
 from gradviz.figures.palette import NEUTRAL, RED, faded
-from gradviz.figures.sawtooth_pen import Pen, hover_of, known, legend_once
+from gradviz.figures.sawtooth_pen import Pen, crowded, hover_of, known, legend_once
 from gradviz.figures.value_axis import Flags
 from gradviz.schema import Phase
 
-_MARKS = {
-    "clean": {"symbol": "circle-open", "size": 7, "color": NEUTRAL, "line": {"width": 1.5}},
-    "not_reset": {"symbol": "x", "size": 10, "color": RED},
-    "left": {"symbol": "circle", "size": 6, "color": NEUTRAL},
-    "edit": {"symbol": "triangle-down", "size": 9, "color": RED},
-    "nonfinite": {"symbol": "x-thin", "size": 8, "color": RED, "line": {"width": 2, "color": RED}},
-    "none": {"symbol": "circle-open-dot", "size": 7, "color": NEUTRAL},
+_MARKS: dict[str, dict[str, object]] = {
+    "clean": {"symbol": "circle-open", "color": NEUTRAL, "line": {"width": 1.5}},
+    "not_reset": {"symbol": "x", "color": RED},
+    "left": {"symbol": "circle", "color": NEUTRAL},
+    "edit": {"symbol": "triangle-down", "color": RED},
+    "nonfinite": {"symbol": "x-thin", "color": RED, "line": {"width": 2, "color": RED}},
+    "none": {"symbol": "circle-open-dot", "color": NEUTRAL},
 }
+_SIZES = {"clean": 7, "not_reset": 10, "left": 6, "edit": 9, "nonfinite": 8, "none": 7}
 
 
 def event_marks(pen: Pen, one: Sawtooth) -> None:
@@ -44,7 +45,7 @@ def _marks(pen: Pen, one: Sawtooth, kind: str, rows: Flags) -> None:
             x=one.x[rows],
             y=pen.heights(one)[rows],
             mode="markers",
-            marker=_MARKS[kind],
+            marker=_MARKS[kind] | {"size": crowded(_SIZES[kind], int(rows.sum()))},
             customdata=known(one)[rows],
             hovertemplate=hover_of(one, name, pen.language),
             cliponaxis=False,

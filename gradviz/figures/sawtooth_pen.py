@@ -33,6 +33,11 @@ class Pen:
         return text(f"figure.sawtooth.{key}", self.language)
 
 
+def crowded(size: float, count: int) -> float:
+    """The size of one of `count` marks of a kind: smaller where many stand side by side."""
+    return size if count <= 40 else max(3.0, 0.6 * size) if count <= 200 else 3.0
+
+
 def legend_once(pen: Pen, group: str, name: str) -> dict[str, object]:
     """One entry a kind of mark, however many layers have it."""
     first = all(trace.legendgroup != group for trace in pen.figure.data)

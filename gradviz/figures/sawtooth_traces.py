@@ -10,7 +10,7 @@ from gradviz.figures.canvas import no_hover
 from gradviz.figures.names import short_name
 from gradviz.figures.numbers import number_format
 from gradviz.figures.palette import NEUTRAL, RED, line_colour
-from gradviz.figures.sawtooth_pen import Pen, hover_of, known, legend_once
+from gradviz.figures.sawtooth_pen import Pen, crowded, hover_of, known, legend_once
 from gradviz.figures.value_axis import ValueAxis
 from gradviz.schema import Phase
 
@@ -83,7 +83,9 @@ def consumed_marks(pen: Pen, one: Sawtooth) -> None:
         return
     _clip_ties(pen, one)
     fields = [("G<sub>n</sub>", f"%{{customdata[7]:{number_format(one.value)}}}")]
-    marker = {"symbol": "diamond", "size": 9, "color": NEUTRAL, "line": {"width": 1, "color": "white"}}
+    count = int(rows.sum())
+    rim = {"width": 1 if count <= 40 else 0, "color": "white"}
+    marker = {"symbol": "diamond", "size": crowded(9, count), "color": NEUTRAL, "line": rim}
     pen.figure.add_trace(
         go.Scatter(
             x=one.x[rows],
