@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import streamlit as st
+from dashboard_columns import Columns, numbers, texts
 from dashboard_reading import (
     ROWS_AT_ONCE,
     Question,
@@ -17,6 +18,7 @@ from dashboard_reading import (
     events,
     ledger,
 )
+from dashboard_sections import show_picture, table_height
 from dashboard_widgets import pick_from_menu, pick_number, pick_one, pick_several, pick_span
 from dashboard_words import language, printable, say, say_plain
 
@@ -25,6 +27,7 @@ from gradviz.analysis import STATISTICS, Sawtooth
 MOST_LAYERS = 6  # lines that one picture can tell apart
 FIRST_LAYERS = 3
 FIRST_WINDOWS = 16  # windows shown until the reader chooses: as many teeth as a screen shows well
+METRIC_WIDTH = 190  # five beside each other on a wide screen, two on a phone
 WHOLE_MODEL = "*"
 
 
@@ -48,9 +51,9 @@ class Lengths:
 
 def ask(reading: Reading) -> Question:
     """The controls of the page."""
-    first, last = reading.run.updates or (0, 0)
+    first, last = reading.windows
     with st.container(border=True):
-        layers_box, statistic_box, scale_box = st.columns([5, 3, 2], vertical_alignment="bottom")
+        layers_box, statistic_box, scale_box = st.columns([5, 3, 2], vertical_alignment="top")
         with layers_box:
             layers = pick_several(
                 "layer",
@@ -81,10 +84,10 @@ def ask(reading: Reading) -> Question:
             say("choose.windows"),
             first,
             last,
-            default=(max(last - FIRST_WINDOWS + 1, first), last),
+            default=_first_look(reading, tuple(layers)),
             hint=say("choose.windows_help"),
         )
-    return Question(tuple(layers), statistic, scale == "log", updates, language())
+    return Question(tuple(layers), statistic, scale == "log", updates, language(), reading.reach(updates))
 
 
 def headline(reading: Reading, question: Question) -> None:
@@ -99,14 +102,15 @@ def headline(reading: Reading, question: Question) -> None:
         "nonfinite": str(int((frame["nonfinite"] > 0).sum())),
         "dropped": str(reading.run.dropped),
     }
-    for column, (name, value) in zip(st.columns(len(shown)), shown.items(), strict=True):
-        column.metric(say(f"headline.{name}"), value, help=say(f"headline_help.{name}"))
+    with st.container(horizontal=True, gap="medium"):
+        for name, value in shown.items():
+            st.metric(say(f"headline.{name}"), value, help=say(f"headline_help.{name}"), width=METRIC_WIDTH)
 
 
 def sawtooth_part(reading: Reading, question: Question) -> None:
     """The picture, and what it leaves out."""
     picture = draw_sawtooth(reading, question)
-    st.plotly_chart(picture.figure, key="sawtooth", config=PLOT_CONFIG)
+    show_picture("accumulation.sawtooth", picture)
     teeth: list[Sawtooth] = picture.record
     thinned = next((one for one in teeth if one.windows_shown < one.windows_total), None)
     if thinned is not None:
@@ -116,32 +120,34 @@ def sawtooth_part(reading: Reading, question: Question) -> None:
         st.caption(say("accumulation.gaps", count=len(gaps)))
 
 
-def choose_part(reading: Reading, question: Question) -> tuple[str, ...] | None:
-    """The whole model (None), or one of the chosen layers; all chosen layers where the model is too big."""
+def choose_part(reading: Reading, question: Question) -> tuple[tuple[str, ...] | None, int]:
+    """Which layers together (None: all; the chosen ones where the model is too big), and which window."""
     whole = _is_affordable(reading, question.updates)
-    part = pick_from_menu(
-        "part",
-        say("choose.part"),
-        [WHOLE_MODEL, *question.layers],
-        lambda one: _part_name(one, whole),
-        default=WHOLE_MODEL,
-    )
+    first, last = question.updates
+    part_box, window_box = st.columns(2, gap="large")
+    with part_box:
+        part = pick_from_menu(
+            "part",
+            say("choose.part"),
+            [WHOLE_MODEL, *question.layers],
+            lambda one: _part_name(one, whole),
+            default=WHOLE_MODEL,
+        )
+    with window_box:
+        update = pick_number("window", say("choose.window"), first, last, default=last)
     if part != WHOLE_MODEL:
-        return (part,)
-    return None if whole else question.layers
+        return (part,), update
+    return None if whole else question.layers, update
 
 
 def build_up_part(reading: Reading, layers: tuple[str, ...] | None, question: Question) -> None:
     """Does accumulating add signal?"""
-    st.plotly_chart(draw_build_up(reading, layers, question).figure, key="build_up", config=PLOT_CONFIG)
+    show_picture("accumulation.build_up", draw_build_up(reading, layers, question))
 
 
-def waterfall_part(reading: Reading, layers: tuple[str, ...] | None, question: Question) -> None:
+def waterfall_part(reading: Reading, layers: tuple[str, ...] | None, update: int, question: Question) -> None:
     """One window that the reader chooses."""
-    first, last = question.updates
-    update = pick_number("window", say("choose.window"), first, last, default=last)
-    picture = draw_waterfall(reading, layers, update, question)
-    st.plotly_chart(picture.figure, key="waterfall", config=PLOT_CONFIG)
+    show_picture("accumulation.waterfall", draw_waterfall(reading, layers, update, question))
 
 
 def ledger_part(reading: Reading, layers: tuple[str, ...] | None, question: Question) -> None:
@@ -149,14 +155,26 @@ def ledger_part(reading: Reading, layers: tuple[str, ...] | None, question: Ques
     frame = ledger(reading, layers, question.updates).frame.copy()
     frame["reset"] = [say_plain(f"reset.{state.replace(' ', '_')}") for state in frame["reset"]]
     frame["consumed"] = [say_plain(f"consumed.{bool(one)}".lower()) for one in frame["consumed"]]
-    st.dataframe(frame, hide_index=True, column_config=_ledger_columns(), height=_height(len(frame)))
+    st.dataframe(frame, hide_index=True, column_config=_ledger_columns(), height=table_height(len(frame)))
 
 
 def _first_layers(reading: Reading) -> list[str]:
     """First, middle and last weight of the model: the spread of depths says more than three neighbours."""
-    weights = [name for name in reading.layers if name.endswith("weight")] or reading.layers
+    weights = [name for name in reading.layers if name.endswith("weight")]
+    weights = weights if len(weights) >= FIRST_LAYERS else reading.layers
     places = [0, len(weights) // 2, len(weights) - 1]
-    return list(dict.fromkeys(weights[place] for place in places[:FIRST_LAYERS] if weights))
+    return list(dict.fromkeys(weights[place] for place in places if weights))
+
+
+def _first_look(reading: Reading, layers: tuple[str, ...]) -> Span:
+    """The last windows; of a run that broke before them, the windows around the first that is not finite."""
+    first, last = reading.windows
+    start = max(last - FIRST_WINDOWS + 1, first)
+    frame = ledger(reading, layers, None).frame
+    broken = frame.loc[frame["nonfinite"] > 0, "update"]
+    if len(broken) and int(broken.iloc[0]) <= start:
+        start = max(int(broken.iloc[0]) - FIRST_WINDOWS // 2, first)
+    return start, min(start + FIRST_WINDOWS - 1, last)
 
 
 def _is_affordable(reading: Reading, updates: Span) -> bool:
@@ -177,31 +195,18 @@ def _resets(clean: int, stale: int) -> str:
     return say_plain("accumulation.not_reset", stale=stale, total=clean + stale)
 
 
-def _ledger_columns() -> dict[str, object]:
-    def words(name: str) -> dict[str, str]:
-        return {"label": say_plain(f"ledger.{name}"), "help": say(f"ledger_help.{name}")}
-
-    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
-    formats = {
-        "update": "%d",
-        "length": "%d",
-        "edits": "%d",
-        "nonfinite": "%d",
-        "residual": "%.3e",
-        "loss": "%.4g",
-        "lr": "%.3g",
-        "seconds": "%.2f",
-        "l2": "%.4g",
-        "coherence": "%.2f",
-    }
-    columns: dict[str, object] = {
-        name: number(**words(name), format=shape) for name, shape in formats.items()
-    }
-    return columns | {name: text(**words(name)) for name in ("consumed", "reset")}
-
-
-def _height(rows: int) -> int:
-    return min(36 * (rows + 1) + 2, 420)
-
-
-PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
+def _ledger_columns() -> Columns:
+    count, short = ("%d", 85), ("%.3g", 95)
+    return numbers(
+        "ledger",
+        update=count,
+        length=count,
+        edits=count,
+        nonfinite=count,
+        residual=short,
+        loss=short,
+        lr=short,
+        seconds=("%.2f", 85),
+        l2=short,
+        coherence=("%.2f", 85),
+    ) | texts("ledger", consumed=90, reset=110)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-import dashboard_view as view
 import streamlit as st
-from dashboard_accumulation import PLOT_CONFIG
+from dashboard_columns import numbers, texts
 from dashboard_reading import Question, Reading, draw_flow, events
+from dashboard_sections import show_picture, table_height
 from dashboard_widgets import pick_from_menu, pick_number, pick_one
 from dashboard_words import language, printable, say, say_plain
 
@@ -28,9 +28,9 @@ class Moment:
 
 def ask(reading: Reading) -> tuple[Moment | None, Question]:
     """The controls of the page."""
-    first, last = reading.run.updates or (0, 0)
+    first, last = reading.windows
     with st.container(border=True):
-        window_box, statistic_box, scale_box = st.columns([5, 3, 2], vertical_alignment="bottom")
+        window_box, statistic_box, scale_box = st.columns([5, 3, 2], vertical_alignment="top")
         with window_box:
             update = pick_number("window", say("choose.window"), first, last, default=last)
         with statistic_box:
@@ -50,13 +50,13 @@ def ask(reading: Reading) -> tuple[Moment | None, Question]:
                 default="log",
             )
         moment = _choose_moment(_moments(reading, update))
-    return moment, Question((), statistic, scale == "log", (update, update), language())
+    return moment, Question((), statistic, scale == "log", (update, update), language(), (update, update))
 
 
 def flow_part(reading: Reading, moment: Moment, question: Question) -> LayerFlow:
     """All layers in forward order at the moment."""
     picture = draw_flow(reading, moment.event, moment.update, question)
-    st.plotly_chart(picture.figure, key="flow", config=PLOT_CONFIG)
+    show_picture("gradient_flow.picture", picture)
     record: LayerFlow = picture.record
     return record
 
@@ -74,17 +74,10 @@ def table_part(record: LayerFlow) -> None:
         }
         for place, layer in enumerate(record.layers)
     ]
-    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
-    shapes = {"position": "%d", "accumulated": "%.3e", "micro": "%.3e", "maximum": "%.3e"}
-    columns: dict[str, object] = {
-        name: number(say_plain(f"flow.{name}"), help=say(f"flow_help.{name}"), format=shape)
-        for name, shape in shapes.items()
-    }
-    columns |= {
-        name: text(say_plain(f"flow.{name}"), help=say(f"flow_help.{name}"))
-        for name in ("layer", "condition")
-    }
-    st.dataframe(rows, hide_index=True, column_config=columns, height=min(36 * (len(rows) + 1) + 2, 460))
+    exact = ("%.3e", 150)
+    columns = numbers("flow", position=("%d", 50), accumulated=exact, micro=exact, maximum=exact)
+    columns |= texts("flow", layer=380, condition=180)
+    st.dataframe(rows, hide_index=True, column_config=columns, height=table_height(len(rows)))
 
 
 def _moments(reading: Reading, update: int) -> list[Moment]:
@@ -111,11 +104,8 @@ def _choose_moment(moments: list[Moment]) -> Moment | None:
 
 
 def _nearest(names: list[str]) -> str:
-    """The window's update, else its last moment: also when the moment asked for is not in this window."""
-    asked = view.value("moment")
-    if asked in names:
-        return asked or names[-1]
-    return "update" if "update" in names else names[-1]
+    """The window's last micro-step, which shows G_n and g_n; in a shorter window than asked for, too."""
+    return next((name for name in reversed(names) if name.isdecimal()), names[-1])
 
 
 def _moment_label(name: str) -> str:

@@ -5,6 +5,8 @@ What is kept is shared by all readers of this server and never changed: frozen r
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,18 @@ class Reading:
         return cls(run, hash((str(run.path), run.fingerprint())))
 
     @property
+    def windows(self) -> Span:
+        """First and last window that has more than the reset which ends a run."""
+        known = events(self.stamp, self.run)
+        real = known.loc[known["phase"] != "reset", "update"]
+        return (int(real.min()), int(real.max())) if len(real) else (self.run.updates or (0, 0))
+
+    def reach(self, windows: Span) -> Span:
+        """`windows`, and the reset that ends the run when they go up to its end."""
+        first, last = windows
+        return (first, last + 1) if last == self.windows[1] else windows
+
+    @property
     def layers(self) -> list[str]:
         """Names of the recorded layers in forward order."""
         return [str(name) for name in self.run.layers["layer"]]
@@ -55,21 +69,35 @@ class Reading:
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished figure (a `go.Figure`: this room does not import plotly) and what it was made of."""
+    """A finished figure (a `go.Figure`: this room does not import plotly) and what it was made of.
+
+    Its title and sentence stand above it as text of the page, where they wrap, scale and can be read aloud.
+    """
 
     figure: Any
+    title: str
+    sentence: str
     record: Any
+
+    @classmethod
+    def of(cls, figure: Any, record: Any) -> Picture:
+        """Take the words out of the figure."""
+        words = figure.layout.title
+        picture = cls(figure, _plain(words.text), _plain(words.subtitle.text), record)
+        figure.update_layout(title={"text": "", "subtitle": {"text": ""}}, margin={"t": 16})
+        return picture
 
 
 @dataclass(frozen=True)
 class Question:
-    """What the reader of the accumulation page asked for."""
+    """What the reader asked for: `updates` are the windows chosen, `reach` those to read."""
 
     layers: tuple[str, ...]
     statistic: Statistic
     log: bool
     updates: Span
     language: Language
+    reach: Span
 
 
 def ledger(reading: Reading, layers: tuple[str, ...] | None, updates: Span | None) -> WindowLedger:
@@ -101,6 +129,11 @@ def draw_flow(reading: Reading, event: int, update: int, question: Question) -> 
     )
 
 
+def _plain(markup: str | None) -> str:
+    """Plotly's markup as letters; it knows a few tags, and names in it are entities."""
+    return html.unescape(re.sub(r"<[^>]*>", " ", markup or "")).strip()
+
+
 @st.cache_data(max_entries=16, show_spinner=False)
 def events(stamp: int, _run: Run, updates: Span | None = None) -> pd.DataFrame:  # noqa: ARG001  # cache key
     """`Run.events()`, kept."""
@@ -119,14 +152,14 @@ def _ledger(stamp: int, _run: Run, layers: tuple[str, ...] | None, updates: Span
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
 def _draw_sawtooth(stamp: int, _run: Run, question: Question) -> Picture:
-    rows = _rows(stamp, _run, question.layers, question.updates)
-    known = events(stamp, _run, question.updates)
+    rows = _rows(stamp, _run, question.layers, question.reach)
+    known = events(stamp, _run, question.reach)
     points = 6000 // max(len(question.layers), 1)
     teeth: list[Sawtooth] = [
         thin_windows(sawtooth(rows, layer=layer, statistic=question.statistic, events=known), points=points)
         for layer in question.layers
     ]
-    return Picture(plot_sawtooth(teeth, log=question.log, language=question.language), teeth)
+    return Picture.of(plot_sawtooth(teeth, log=question.log, language=question.language), teeth)
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
@@ -135,7 +168,7 @@ def _draw_build_up(
 ) -> Picture:
     rows = _rows(stamp, _run, layers, updates)
     record = build_up(rows, layer=layers[0] if layers is not None and len(layers) == 1 else None)
-    return Picture(plot_build_up(record, language=language), record)
+    return Picture.of(plot_build_up(record, language=language), record)
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
@@ -153,7 +186,7 @@ def _draw_waterfall(
     combined: Statistic = "l2" if layer is None and statistic == "mean_abs" else statistic
     known = events(stamp, _run, (update, update))
     record = waterfall(rows, update=update, layer=layer, statistic=combined, events=known)
-    return Picture(plot_waterfall(record, language=language), record)
+    return Picture.of(plot_waterfall(record, language=language), record)
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
@@ -162,4 +195,4 @@ def _draw_flow(
 ) -> Picture:
     rows = _rows(stamp, _run, None, (update, update))
     record: LayerFlow = layer_flow(rows, event=event, statistic=statistic, layers=_run.layers)
-    return Picture(plot_layer_flow(record, log=log, language=language), record)
+    return Picture.of(plot_layer_flow(record, log=log, language=language), record)

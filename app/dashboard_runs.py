@@ -9,6 +9,7 @@ from itertools import islice
 import dashboard_view as view
 import streamlit as st
 from dashboard_catalogue import Shelf, open_summary
+from dashboard_columns import Columns, moments, numbers, picture, texts
 from dashboard_reading import Reading
 from dashboard_sections import snippet
 from dashboard_sparkline import sparkline
@@ -92,7 +93,7 @@ def _row(summary: RunSummary) -> dict[str, object]:
     return {
         "state": f"{SIGNS[summary.state]} {say_plain(f'state.{summary.state.value}')}",
         "name": printable(summary.name),
-        "teeth": sparkline(run, Reading.of(run).stamp) if run is not None else None,
+        "teeth": sparkline(run, Reading.of(run).stamp) if run is not None else "",
         "model": printable(summary.model_class),
         "layers": summary.layers,
         "windows": summary.updates or 0,
@@ -108,24 +109,14 @@ def _losses(losses: Mapping[str, int], problem: str | None) -> str:
     return ", ".join(say_plain(f"runs.{kind}", count=count) for kind, count in losses.items() if count)
 
 
-def _columns() -> dict[str, object]:
-    def words(name: str) -> dict[str, str]:
-        return {"label": say_plain(f"runs.column.{name}"), "help": say(f"runs.column_help.{name}")}
-
-    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
-    return {
-        "state": text(**words("state"), width=105),
-        "name": text(**words("name"), width=230),
-        "teeth": st.column_config.ImageColumn(**words("teeth"), width=215),
-        "model": text(**words("model"), width=115),
-        "layers": number(**words("layers"), width=65),
-        "windows": number(**words("windows"), width=75),
-        "accumulation_steps": number(**words("accumulation_steps"), width=75),
-        "created": st.column_config.DatetimeColumn(
-            **words("created"), format="YYYY-MM-DD HH:mm", timezone=st.context.timezone, width=135
-        ),
-        "lost": text(**words("lost"), width=115),
-    }
+def _columns() -> Columns:
+    table = "runs.column"
+    return (
+        texts(table, state=105, name=230, model=115, lost=115)
+        | numbers(table, layers=("%d", 65), windows=("%d", 75), accumulation_steps=("%d", 75))
+        | picture(table, "teeth", 215)
+        | moments(table, "created", 135)
+    )
 
 
 def _opened_or_none(summary: RunSummary) -> Run | None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import get_args
+from typing import Literal, get_args
 
 import streamlit as st
+from dashboard_reading import Picture
 from dashboard_widgets import pick_one
-from dashboard_words import Language, language, say
+from dashboard_words import Language, escape, language, say
 
 from gradviz.errors import GradvizError
+
+FULL_ROWS = 12
 
 
 def page_head(name: str) -> None:
@@ -43,6 +46,19 @@ def section(name: str, *, heading: bool = True) -> Iterator[None]:
             _card(say("error.gone"), error, level="warning")
         except Exception as error:
             _card(say("error.failed"), error, level="error")
+
+
+def show_picture(name: str, picture: Picture) -> None:
+    """What the picture says in words, how to read it, and the picture."""
+    st.subheader(escape(picture.title), anchor=False, help=say(f"{name}.help"))
+    if picture.sentence:
+        st.caption(escape(picture.sentence))
+    st.plotly_chart(picture.figure, key=name, config={"displaylogo": False})
+
+
+def table_height(rows: int) -> int | Literal["content"]:
+    """As high as its rows, until it scrolls: a page keeps its shape with a thousand of them."""
+    return "content" if rows <= FULL_ROWS else 36 * FULL_ROWS + 18  # half a row says that it scrolls
 
 
 def snippet() -> None:

@@ -21,15 +21,15 @@ LINE, STALE, AXIS = "#4f8fcf", "#e0566b", "#8a939c"
 Value = float | None
 
 
-def sparkline(run: Run, stamp: int) -> str | None:
-    """The last windows of the first layer as a `data:` image; None while there is nothing to draw."""
+def sparkline(run: Run, stamp: int) -> str:
+    """The last windows of the first layer as a `data:` image; empty while there is nothing to draw."""
     return _sparkline(stamp, run)
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)
-def _sparkline(stamp: int, _run: Run) -> str | None:  # noqa: ARG001  # `stamp` is the cache key
+def _sparkline(stamp: int, _run: Run) -> str:  # noqa: ARG001  # `stamp` is the cache key
     if _run.updates is None or _run.layers.empty:
-        return None
+        return ""
     _, last = _run.updates
     rows = _run.gradients(
         layers=[str(_run.layers["layer"].iloc[0])],
@@ -41,10 +41,10 @@ def _sparkline(stamp: int, _run: Run) -> str | None:  # noqa: ARG001  # `stamp` 
     return svg(values, [int(k) for k in rows["micro_step"]])
 
 
-def svg(values: Sequence[Value], micro_steps: Sequence[int]) -> str | None:
+def svg(values: Sequence[Value], micro_steps: Sequence[int]) -> str:
     """G_0 .. G_n of several windows as one line; None stands for no gradient (at a reset: cleared)."""
     if not values:
-        return None
+        return ""
     filled = [
         0.0 if value is None and k == 0 else value for value, k in zip(values, micro_steps, strict=True)
     ]
@@ -61,7 +61,7 @@ def svg(values: Sequence[Value], micro_steps: Sequence[int]) -> str | None:
     image = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}">'
         f'<path d="M0 {HEIGHT - MARGIN}H{WIDTH}" stroke="{AXIS}" stroke-opacity=".35"/>'
-        f'<path d="{_path(points)}" fill="none" stroke="{colour}" stroke-width="1.6" stroke-linejoin="round"/>'
+        f'<path d="{_path(points)}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
         f'<g fill="{STALE}">{marks}</g></svg>'
     )
     return "data:image/svg+xml;base64," + base64.b64encode(image.encode()).decode()

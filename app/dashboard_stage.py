@@ -49,11 +49,9 @@ def show_run(page: str, draw: Callable[[Reading], None]) -> None:
         _nothing_to_show(runs)
         return
     view.keep("run", run_id)
-    menu, switch = st.columns([4, 1], vertical_alignment="bottom")
-    with menu:
-        _run_menu(runs, run_id)
     is_live = runs[run_id].state is RunState.LIVE
-    with switch:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        _run_menu(runs, run_id)
         paused = is_live and st.toggle(say("live.pause"), key="live.paused", help=say("live.pause_help"))
     every = REFRESH_SECONDS if is_live and not paused else None
     st.fragment(_stage, run_every=every)(run_id, draw, refreshing=every is not None)

@@ -6,6 +6,7 @@ markdown in labels, captions and badges, and would fetch the image of a layer ca
 
 from __future__ import annotations
 
+import re
 import string
 import unicodedata
 from typing import Literal, get_args
@@ -18,6 +19,8 @@ from gradviz.texts import LANGUAGES, text
 Language = Literal["en", "zh"]
 NAME_LENGTH = 240  # of a name or path in running text; tables and menus show it whole
 
+# Addresses become links even when escaped, unless an invisible word joiner stands in them.
+_LINKS = re.compile(r"(?<=http)(?=s?:)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
 _PUNCTUATION = str.maketrans({mark: "\\" + mark for mark in string.punctuation})
 
 
@@ -49,7 +52,7 @@ def escape(name: str) -> str:
     if len(shown) > NAME_LENGTH:
         half = NAME_LENGTH // 2
         shown = f"{shown[:half]}…{shown[-half:]}"
-    return shown.translate(_PUNCTUATION)
+    return _LINKS.sub("\u2060", shown).translate(_PUNCTUATION)
 
 
 def _visible(letter: str) -> str:

@@ -14,7 +14,7 @@ def draw(reading: Reading) -> None:
     moment, question = parts.ask(reading)
     if moment is None:
         return
-    with section("gradient_flow.picture"):
+    with section("gradient_flow.picture", heading=False):
         record = parts.flow_part(reading, moment, question)
     with section("gradient_flow.table"):
         parts.table_part(record)
