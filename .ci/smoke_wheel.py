@@ -1,4 +1,4 @@
-"""What a user of the wheel does first, without torch and away from the checkout; run by .ci/run."""
+"""What a user of the wheel does first, without torch and away from the checkout; run by `.ci/run`."""
 
 from __future__ import annotations
 
@@ -19,20 +19,27 @@ def gradviz(*arguments: str) -> str:
     return subprocess.run([GRADVIZ, *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def check_commands() -> None:
-    """Import, list the shipped samples, summarise each, and let the doctor look."""
-    import gradviz as package
-
+def check_commands(package: Path) -> int:
+    """List the shipped samples, summarise each, and let the doctor look; how many samples there are."""
     assert importlib.util.find_spec("torch") is None, "torch is installed: this proves nothing"
-    samples = Path(package.__file__).parent / "_sample_runs"
-    runs = json.loads(gradviz("ls", str(samples), "--json"))
-    assert runs, f"no sample runs in {samples}"
+    runs = json.loads(gradviz("ls", str(package / "_sample_runs"), "--json"))
+    assert runs, f"no sample runs in {package}"
     for run in runs:
         windows = json.loads(gradviz("summary", run["path"], "--json"))["windows"]
         assert windows["observed"] > 0, run["name"]
         sys.stdout.write(f"{run['name']}: {windows['observed']} windows\n")
     doctor = json.loads(gradviz("doctor", "--json"))
     assert doctor["ok"], doctor
+    return len(runs)
+
+
+def check_first_page(package: Path, samples: int) -> None:
+    """The first page lists every sample run, and raises nothing."""
+    from streamlit.testing.v1 import AppTest
+
+    page = AppTest.from_file(str(package / "_app" / "main.py"), default_timeout=60).run()
+    assert not page.exception, page.exception
+    assert sum(len(table.value) for table in page.dataframe) == samples
 
 
 def check_view() -> None:
@@ -60,5 +67,9 @@ def answers() -> bool:
 
 
 if __name__ == "__main__":
-    check_commands()
+    import gradviz as installed
+
+    home = Path(installed.__file__).parent
+    assert "site-packages" in home.parts, f"not the wheel: {home}"
+    check_first_page(home, check_commands(home))
     check_view()
