@@ -177,7 +177,11 @@ def merges(run: Run, parent: Path, events: int) -> None:
             merging += merge(folder)
             batch = []
     merging += merge(folder, final=True)
-    row(f"merging at 250 layers, {events:,} events, a micro-step", f"{1e3 * merging / micro_steps:.3f} ms", "0.2 ms")
+    row(
+        f"merging at 250 layers, {events:,} events, a micro-step",
+        f"{1e3 * merging / micro_steps:.3f} ms",
+        "0.2 ms",
+    )
     row("flushing at 250 layers, the same run, a micro-step", f"{1e3 * writing / micro_steps:.3f} ms", "")
     shutil.rmtree(folder.run)
 
@@ -236,11 +240,15 @@ def row(name: str, measured: str, target: str) -> None:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     arguments.add_argument("--rows", type=int, default=10_000_000)
     arguments.add_argument("--run", type=Path, default=None)
     arguments.add_argument("--repeats", type=int, default=21)
-    arguments.add_argument("--folder", type=Path, default=None, help="where to write; default: a temporary folder")
+    arguments.add_argument(
+        "--folder", type=Path, default=None, help="where to write; default: a temporary folder"
+    )
     given = arguments.parse_args()
     path = given.run or next(p.parent for p in sample_folder().rglob("run.json") if SAMPLE in str(p.parent))
     run = open_run(path)

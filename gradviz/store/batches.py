@@ -25,21 +25,21 @@ class LayerNames:
 
     def __init__(self, layers: Iterable[Layer]) -> None:
         ordered = sorted(layers, key=lambda layer: layer.layer_id)
-        self._ids = np.array([layer.layer_id for layer in ordered], dtype=np.int32)
+        self.layer_ids = np.array([layer.layer_id for layer in ordered], dtype=np.int32)
         self._names = pa.array([layer.name for layer in ordered], type=pa.string())
 
     def knows(self, layer_ids: NDArray[np.int32]) -> bool:
         """Whether each of these layers is in the table."""
-        if not len(self._ids):
+        if not len(self.layer_ids):
             return not len(layer_ids)
-        at = np.searchsorted(self._ids, layer_ids)
-        return bool((self._ids[np.minimum(at, len(self._ids) - 1)] == layer_ids).all())
+        at = np.searchsorted(self.layer_ids, layer_ids)
+        return bool((self.layer_ids[np.minimum(at, len(self.layer_ids) - 1)] == layer_ids).all())
 
     def column(self, layer_ids: NDArray[np.int32]) -> Any:
         """Dictionary column for ascending `layer_ids`; its dictionary holds only the names in use."""
         starts = np.flatnonzero(np.diff(layer_ids, prepend=-1))
         codes = np.repeat(np.arange(len(starts), dtype=np.int32), np.diff(starts, append=len(layer_ids)))
-        used = self._names.take(pa.array(np.searchsorted(self._ids, layer_ids[starts])))
+        used = self._names.take(pa.array(np.searchsorted(self.layer_ids, layer_ids[starts])))
         return pa.DictionaryArray.from_arrays(pa.array(codes), used)
 
 

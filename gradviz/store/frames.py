@@ -47,7 +47,7 @@ class LayerOrder:
         ids = table["layer_id"].to_numpy()
         by_id = np.argsort(ids)
         self._ids = ids[by_id]
-        self._positions: Positions = by_id.astype(np.int16 if len(ids) < 2**15 else np.int32)
+        self._positions: Positions = by_id.astype(np.int16) if len(ids) < 2**15 else by_id.astype(np.int32)
         self.dtype = pd.CategoricalDtype(table["layer"].tolist())
 
     def knows(self, layer_ids: NDArray[np.integer[Any]]) -> bool:

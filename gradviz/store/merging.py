@@ -100,24 +100,29 @@ def _tables(sources: Sequence[PartFile], names: LayerNames) -> Iterator[Any]:
     """Row groups of the merged part: each holds whole layers, ordered by (layer, event)."""
     cursors = [_Cursor(source) for source in sources]
     empty = gradient_schema().empty_table().select(_NUMBERS)
-    for last_layer in _last_layers(sources):
+    for last_layer in _last_layers(sources, names.layer_ids):
         rows = pa.concat_tables([empty, *(table for cursor in cursors for table in cursor.take(last_layer))])
+        if not rows.num_rows:
+            continue
         layer_ids = rows.column("layer_id").to_numpy()
         order = layer_order(layer_ids)
         ordered = rows.combine_chunks().take(pa.array(order))
         yield ordered.append_column("layer", names.column(layer_ids[order]))
 
 
-def _last_layers(sources: Sequence[PartFile]) -> list[int]:
-    """Last layer of each row group of the merged part: at most 32 groups, none of which splits a layer."""
-    found: dict[int, int] = {}
+def _last_layers(sources: Sequence[PartFile], layer_ids: NDArray[np.int32]) -> list[int]:
+    """Last layer of each row group of the merged part: at most 32 groups, none of which splits a layer.
+
+    The rows of a layer are estimated from the indexes of the sources, as if each row group held
+    equally many of each of its layers: the sizes of the groups need not be exact.
+    """
+    rows = np.zeros(len(layer_ids))
     for source in sources:
-        layer_ids = source.read(range(len(source.rows)), ["layer_id"], threads=False).column(0).to_numpy()
-        for layer_id, count in zip(*np.unique(layer_ids, return_counts=True), strict=True):
-            found[int(layer_id)] = found.get(int(layer_id), 0) + int(count)
-    layers = sorted(found)
-    ends = np.cumsum([found[layer] for layer in layers])
-    return [layers[at - 1] for at in cut_points(ends)]
+        for count, (first, last) in zip(source.rows, source.ranges["layer_id"], strict=True):
+            inside = slice(np.searchsorted(layer_ids, first), np.searchsorted(layer_ids, last, side="right"))
+            rows[inside] += count / max(inside.stop - inside.start, 1)
+    ends = np.ceil(np.cumsum(rows)).astype(np.int64)
+    return [int(layer_ids[at - 1]) for at in cut_points(ends)]
 
 
 def cut_points(ends: NDArray[np.int64]) -> list[int]:

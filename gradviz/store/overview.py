@@ -15,7 +15,8 @@ from gradviz.store.parts import as_arrow
 OF_UPDATES = tuple(name for name in ROLLED_UP if not name.startswith("micro_"))
 OF_MICRO_STEPS = tuple(name for name in ROLLED_UP if name.startswith("micro_"))
 NEEDED = ("layer_id", "update", "phase", *ROLLED_UP)
-_SUMMED = ("count", "nonfinite", "micro_count", "micro_nonfinite", *(f"{name}_sum" for name in ROLLED_UP))
+_COUNTS = ("count", "nonfinite", "micro_count", "micro_nonfinite")
+_SUMMED = (*_COUNTS, *(f"{name}_sum" for name in ROLLED_UP))
 _LEAST = ("first_update", *(f"{name}_min" for name in ROLLED_UP))
 _GREATEST = ("last_update", *(f"{name}_max" for name in ROLLED_UP))
 
@@ -23,37 +24,38 @@ Columns = dict[str, NDArray[Any]]
 
 
 def roll_up(table: Any) -> Any:
-    """Overview rows of gradient rows that are ordered by (layer, event); needs the columns `NEEDED`.
+    """Overview rows of gradient rows; needs the columns `NEEDED`.
 
     `count` are update rows with finite statistics, `nonfinite` those without (they are in no sum);
     `micro_count` and `micro_nonfinite` likewise of micro-step rows. Rows without a gradient count nowhere.
     """
-    update = table.column("update").to_numpy()
-    phase = table.column("phase").to_numpy()
+    updates = _rolled(table, Phase.UPDATE, OF_UPDATES, "count", "nonfinite")
+    micro_steps = _rolled(table, Phase.MICRO_STEP, OF_MICRO_STEPS, "micro_count", "micro_nonfinite")
+    return _as_table(_add_up({name: np.concatenate([updates[name], micro_steps[name]]) for name in updates}))
+
+
+def _rolled(table: Any, phase: Phase, names: tuple[str, ...], count: str, bad: str) -> Columns:
+    """Overview columns of the rows of one phase; those of the other phase are neutral."""
+    wanted = (table.column("phase").to_numpy() == phase) & np.asarray(table.column(names[0]).is_valid())
+    rows = table.select(["layer_id", "update", *names]).filter(pa.array(wanted))
+    update = rows.column("update").to_numpy()
+    values = {name: rows.column(name).to_numpy() for name in names}
+    finite = np.logical_and.reduce([np.isfinite(of) for of in values.values()])
     columns: Columns = {
-        "layer_id": table.column("layer_id").to_numpy(),
+        "layer_id": rows.column("layer_id").to_numpy(),
         "block": update // UPDATES_PER_BLOCK,
         "first_update": update,
         "last_update": update,
+        **{name: np.zeros(len(update), dtype=np.int64) for name in _COUNTS},
     }
-    _add(columns, table, phase == Phase.UPDATE, OF_UPDATES, "count", "nonfinite")
-    _add(columns, table, phase == Phase.MICRO_STEP, OF_MICRO_STEPS, "micro_count", "micro_nonfinite")
-    counted = columns["count"] + columns["nonfinite"] + columns["micro_count"] + columns["micro_nonfinite"]
-    return _as_table(_reduce({name: values[counted > 0] for name, values in columns.items()}))
-
-
-def _add(
-    columns: Columns, table: Any, rows: NDArray[np.bool_], names: tuple[str, ...], count: str, bad: str
-) -> None:
-    values = {name: table.column(name).to_numpy() for name in names}  # NaN where null
-    there = rows & np.asarray(table.column(names[0]).is_valid())
-    finite = there & np.logical_and.reduce([np.isfinite(of) for of in values.values()])
-    columns[count] = finite.astype(np.int64)
-    columns[bad] = (there & ~finite).astype(np.int64)
-    for name, of in values.items():
-        columns[f"{name}_sum"] = np.where(finite, of, 0.0).astype(np.float64)
-        columns[f"{name}_min"] = np.where(finite, of, np.inf).astype(np.float32)
-        columns[f"{name}_max"] = np.where(finite, of, -np.inf).astype(np.float32)
+    columns[count], columns[bad] = finite.astype(np.int64), (~finite).astype(np.int64)
+    nothing = np.zeros(len(update), dtype=bool)
+    for name in ROLLED_UP:
+        of, used = (values[name], finite) if name in values else (np.zeros(len(update)), nothing)
+        columns[f"{name}_sum"] = np.where(used, of, 0.0).astype(np.float64)
+        columns[f"{name}_min"] = np.where(used, of, np.inf).astype(np.float32)
+        columns[f"{name}_max"] = np.where(used, of, -np.inf).astype(np.float32)
+    return _reduce(columns)
 
 
 def combine(table: Any) -> Any:
@@ -66,8 +68,12 @@ def combine(table: Any) -> Any:
             values = np.where(column.is_valid(), values, np.inf if name.endswith("_min") else -np.inf)
             values = values.astype(np.float32)
         columns[name] = values
+    return _as_table(_add_up(columns))
+
+
+def _add_up(columns: Columns) -> Columns:
     order = np.lexsort((columns["block"], columns["layer_id"]))
-    return _as_table(_reduce({name: values[order] for name, values in columns.items()}))
+    return _reduce({name: values[order] for name, values in columns.items()})
 
 
 def _reduce(columns: Columns) -> Columns:

@@ -53,20 +53,57 @@ def gradient_columns(records: Sequence[EventRecord], sums: Sequence[Floats]) -> 
 
     `records` ascend by event; `sums[i]` [P_i, SUMS_WIDTH] belongs to `records[i]`.
     """
+    rows = _regular_rows(records, sums) if _same_layers(records) else _ragged_rows(records, sums)
+    phase = np.array([record.phase for record in records], dtype=np.int8)[rows.which]
+    return {
+        "event": Column(np.array([record.event for record in records], dtype=np.int64)[rows.which]),
+        "update": Column(np.array([record.update for record in records], dtype=np.int32)[rows.which]),
+        "micro_step": Column(np.array([record.micro_step for record in records], dtype=np.int16)[rows.which]),
+        "phase": Column(phase),
+        "layer_id": Column(rows.layer_ids),
+        **statistics_of(rows.sums, np.maximum(rows.numels, 1), phase),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows ordered by (layer, event): sums [SUMS_WIDTH, rows]; `which` record a row comes from."""
+
+    sums: Floats
+    layer_ids: NDArray[np.int32]
+    numels: NDArray[np.int64]
+    which: NDArray[np.intp]
+
+
+def _same_layers(records: Sequence[EventRecord]) -> bool:
+    """Whether each event has the layers of the first, as nearly every batch has."""
+    ids, numels = records[0].layer_ids, records[0].numels
+    return all(
+        (record.layer_ids is ids or np.array_equal(record.layer_ids, ids))
+        and (record.numels is numels or np.array_equal(record.numels, numels))
+        for record in records[1:]
+    )
+
+
+def _regular_rows(records: Sequence[EventRecord], sums: Sequence[Floats]) -> _Rows:
+    """Rows where each event has the same layers: one transposition, nothing to sort."""
+    count, layers = len(records), len(records[0].layer_ids)
+    return _Rows(
+        np.stack(sums, axis=2).transpose(1, 0, 2).reshape(SUMS_WIDTH, layers * count),
+        np.repeat(np.asarray(records[0].layer_ids, dtype=np.int32), count),
+        np.repeat(records[0].numels, count),
+        np.tile(np.arange(count), layers),
+    )
+
+
+def _ragged_rows(records: Sequence[EventRecord], sums: Sequence[Floats]) -> _Rows:
     layer_ids = np.concatenate([record.layer_ids for record in records]).astype(np.int32, copy=False)
     order = layer_order(layer_ids)
-    which = np.repeat(np.arange(len(records)), [len(record.layer_ids) for record in records])[order]
-    phase = np.array([record.phase for record in records], dtype=np.int8)[which]
-    columns = {
-        "event": Column(np.array([record.event for record in records], dtype=np.int64)[which]),
-        "update": Column(np.array([record.update for record in records], dtype=np.int32)[which]),
-        "micro_step": Column(np.array([record.micro_step for record in records], dtype=np.int16)[which]),
-        "phase": Column(phase),
-        "layer_id": Column(layer_ids[order]),
-    }
-    numels = np.maximum(np.concatenate([record.numels for record in records])[order], 1)
-    columns.update(statistics_of(np.ascontiguousarray(np.concatenate(sums)[order].T), numels, phase))
-    return columns
+    which = np.repeat(np.arange(len(records)), [len(record.layer_ids) for record in records])
+    numels = np.concatenate([record.numels for record in records])
+    return _Rows(
+        np.ascontiguousarray(np.concatenate(sums)[order].T), layer_ids[order], numels[order], which[order]
+    )
 
 
 def layer_order(layer_ids: NDArray[np.int32]) -> NDArray[np.intp]:
