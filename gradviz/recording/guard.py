@@ -25,6 +25,7 @@ class Guard:
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
         self._failures = 0
+        self._said = False
         self.disabled = False
 
     def __call__(self, action: Callable[..., None], *args: object) -> bool:
@@ -44,7 +45,8 @@ class Guard:
         """A moment was lost to `error`. Kept in the run, said once."""
         text = f"{type(error).__name__}: {error}"
         self._failures += 1
-        if self._failures == 1:
+        if not self._said:
+            self._said = True
             warn(f"A moment was not recorded ({text}). Training is not affected.")
         self._note(text)
         if self._failures >= FAILURES_TO_DISABLE and not self.disabled:

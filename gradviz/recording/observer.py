@@ -120,7 +120,7 @@ class Observer:
 
     def finish(self) -> None:
         """At close: what was left in `p.grad` after the last update."""
-        if not self._windows.between:
+        if not self._windows.between or next(self._watched.alive(), None) is None:
             return
         self._windows.begin()
         if self._windows.recorded:

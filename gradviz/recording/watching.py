@@ -122,11 +122,26 @@ def _open_writer(
 ) -> RunWriter:
     folder = default_folder() if run_dir is None else Path(run_dir)
     try:
-        return RunWriter.create(folder, name, watched.layers, torch_version=torch.__version__, **settings)
+        return _create(folder, name, watched, settings)
     except RunFolderError as error:
         if strict:
             raise
-        fallback = Path(tempfile.gettempdir()) / "gradviz_runs"
-        writer = RunWriter.create(fallback, name, watched.layers, torch_version=torch.__version__, **settings)
+        writer = _create(Path(tempfile.gettempdir()) / "gradviz_runs", name, watched, settings)
         warn(f"{error} Recording to {writer.path} instead.")
         return writer
+
+
+def _create(folder: Path, name: str, watched: WatchedParameters, settings: dict[str, Any]) -> RunWriter:
+    """A writer that closes the run by itself, at its next flush, once the model is gone."""
+    created: list[weakref.ref[RunWriter]] = []
+
+    def close_without_model() -> None:
+        writer = created[0]() if created else None
+        if writer is not None and next(watched.alive(), None) is None:
+            writer.close(reason="the model was deleted")
+
+    writer = RunWriter.create(
+        folder, name, watched.layers, torch_version=torch.__version__, on_tick=close_without_model, **settings
+    )
+    created.append(weakref.ref(writer))
+    return writer

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from recorded import KERNELS, expected
+from loop_story import KERNELS, expected
 
 from gradviz.recording.statistics import PIECE, WIDTH, Gauge, measure_on_device
 
@@ -63,7 +63,15 @@ def test_fifty_million(numel: int, fill: str) -> None:
         lambda x: x.unsqueeze(1),
         lambda x: x.flip(0),
     ],
-    ids=["transposed", "every-other", "expanded-row", "expanded-scalar", "channels-last", "unit-axis", "flipped"],
+    ids=[
+        "transposed",
+        "every-other",
+        "expanded-row",
+        "expanded-scalar",
+        "channels-last",
+        "unit-axis",
+        "flipped",
+    ],
 )
 def test_layouts(gauge: Gauge, dtype: torch.dtype, layout: object) -> None:
     torch.manual_seed(1)
@@ -81,7 +89,9 @@ def test_sparse_duplicates_are_summed_and_the_rest_is_zero(gauge: Gauge) -> None
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("place", [0, 5_000, 9_999])
-def test_nonfinite_is_counted_and_stays_visible(gauge: Gauge, dtype: torch.dtype, bad: float, place: int) -> None:
+def test_nonfinite_is_counted_and_stays_visible(
+    gauge: Gauge, dtype: torch.dtype, bad: float, place: int
+) -> None:
     x = torch.ones(10_000, dtype=dtype)
     x[place] = bad
     x[17] = 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from gradviz.recording.parameters import find_parameters
 from gradviz.recording.recorder import ActiveRecorder
@@ -38,12 +40,12 @@ class ListWriter:
     def note_error(self, text: str) -> None:
         self.errors.append(text)
 
-    def close(self, state: RunState = RunState.FINISHED, *, reason: str | None = None, timeout: float = 10.0) -> int:
+    def close(self, state: RunState = RunState.FINISHED, *, reason: str | None = None) -> int:
         self.state, self.reason = state, reason
         return 0
 
     def labels(self) -> list[str]:
-        """The story in short: `r0` reset of update 0, `m0.1` its first micro-step, `e0.1` an edit, `u0.2` the update."""
+        """The story in short: `r0` reset of window 0, `m0.1` a micro-step, `e0.1` an edit, `u0.2` the update."""
         return [label(event) for event in self.events]
 
     def of(self, phase: Phase) -> list[EventRecord]:
@@ -56,7 +58,9 @@ def label(event: EventRecord) -> str:
     return f"{event.phase.name[0].lower()}{event.update}.{event.micro_step}"
 
 
-def record(model: Any, *optimizers: Any, every: int = 1, scaler: Any = None) -> tuple[ActiveRecorder, ListWriter]:
+def record(
+    model: Any, *optimizers: Any, every: int = 1, scaler: Any = None
+) -> tuple[ActiveRecorder, ListWriter]:
     writer = ListWriter()
     recorder = _attach(find_parameters(model), list(optimizers), writer, every, scaler)  # type: ignore[arg-type]
     return recorder, writer
@@ -76,3 +80,30 @@ def expected(gradient: torch.Tensor | None) -> np.ndarray:
     size = np.abs(wide)
     top = size.max() if size.size else 0.0
     return np.array([size.sum(), (size**2).sum(), top, (~np.isfinite(size)).sum(), (size == 0).sum()])
+
+
+N, MICRO_STEPS = 3, 7  # two full windows and a short one
+
+
+def make_model() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 2))
+
+
+def batches(count: int = MICRO_STEPS) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(4, 5, generator=generator) for _ in range(count)]
+
+
+def ends(i: int) -> bool:
+    return (i + 1) % N == 0 or i + 1 == MICRO_STEPS
+
+
+def run(body: Callable[[nn.Module, torch.optim.Optimizer], None], **options: int) -> ListWriter:
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder, writer = record(model, optimizer, **options)
+    body(model, optimizer)
+    recorder.close()
+    assert writer.errors == []
+    return writer
