@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import dashboard_view as view
@@ -40,8 +40,11 @@ ICONS = {
 }
 
 
-def show_run(page: str, draw: Callable[[Reading], None]) -> None:
-    """The head of the page, the run menu, and `draw` for the run; again and again while the run is live."""
+def show_run(page: str, draw: Callable[[Reading], None], *, parameters: Sequence[str]) -> None:
+    """The head of the page, the run menu, and `draw` for the run; again and again while the run is live.
+
+    `parameters` of the view go into the URL.
+    """
     page_head(page)
     runs = all_runs()
     run_id = chosen_id(runs)
@@ -54,21 +57,28 @@ def show_run(page: str, draw: Callable[[Reading], None]) -> None:
         _run_menu(runs, run_id)
         paused = is_live and st.toggle(say("live.pause"), key="live.paused", help=say("live.pause_help"))
     every = REFRESH_SECONDS if is_live and not paused else None
-    st.fragment(_stage, run_every=every)(run_id, draw, refreshing=every is not None)
+
+    def stage() -> None:
+        _show(run_id, draw, refreshing=every is not None)
+        view.publish(*parameters)
+
+    st.fragment(stage, run_every=every)()
 
 
-def _stage(run_id: str, draw: Callable[[Reading], None], *, refreshing: bool) -> None:
+def _show(run_id: str, draw: Callable[[Reading], None], *, refreshing: bool) -> None:
     summary = all_runs().get(run_id)
     if summary is None or (refreshing and summary.state is not RunState.LIVE):
         st.rerun()  # gone, or ended: the whole page once more, without the clock
     st.markdown(_headline(summary))
     with section("stage", heading=False):
         reading = Reading.of(open_summary(summary))
-        _damage(reading)
+        top = st.container()
         if reading.run.updates is None and reading.run.last_event is None:
             st.info(say("empty.rows"), icon=":material/hourglass_empty:")
-            return
-        draw(reading)
+        else:
+            draw(reading)
+        with top:  # filled last: a page that fails its checksum is found when it is read
+            _damage(reading)
 
 
 def _run_menu(runs: dict[str, RunSummary], run_id: str) -> None:

@@ -76,7 +76,7 @@ def pick_span(
     low, high = (min(max(one, first), last) for one in asked)
     if first == last:
         return first, last
-    st.session_state[_key(name)] = (low, high)
+    _offer(name, (low, high), _as_span((low, high)))
     st.slider(label, first, last, key=_key(name), help=hint, on_change=_adopt, args=(name, _as_span))
     return low, high
 
@@ -89,7 +89,7 @@ def pick_number(
     picked = min(max(default if asked is None else asked, first), last)
     if first == last:
         return first
-    st.session_state[_key(name)] = picked
+    _offer(name, picked, str(picked))
     st.slider(label, first, last, key=_key(name), help=hint, on_change=_adopt, args=(name, _as_text))
     return picked
 
@@ -113,8 +113,18 @@ def _key(name: str) -> str:
     return f"widget.{name}"
 
 
+def _offer(name: str, value: object, text: str) -> None:
+    """Set a slider; a default that follows a live run is noted, because the browser may echo it later."""
+    st.session_state[_key(name)] = value
+    if view.value(name) is None:
+        st.session_state.setdefault("offered", {}).setdefault(name, set()).add(text)
+
+
 def _adopt(name: str, to_text: Callable[[Any], str | list[str] | None]) -> None:
-    view.touch(name, to_text(st.session_state[_key(name)]))
+    chosen = to_text(st.session_state[_key(name)])
+    is_echo = view.value(name) is None and chosen in st.session_state.get("offered", {}).get(name, ())
+    if not is_echo:  # an echo taken for a choice would stop a live page from following its run
+        view.touch(name, chosen)
 
 
 def _as_text(chosen: object) -> str | None:

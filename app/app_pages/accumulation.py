@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dashboard_accumulation as parts
-import dashboard_view as view
 import streamlit as st
 from dashboard_reading import Reading
 from dashboard_sections import section
@@ -31,5 +30,8 @@ def draw(reading: Reading) -> None:
         parts.ledger_part(reading, layers, question)
 
 
-show_run("accumulation", draw)
-view.publish("lang", "run", "layer", "statistic", "scale", "windows", "window", "part")
+show_run(
+    "accumulation",
+    draw,
+    parameters=("lang", "run", "layer", "statistic", "scale", "windows", "window", "part"),
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dashboard_flow as parts
-import dashboard_view as view
 from dashboard_reading import Reading
 from dashboard_sections import section
 from dashboard_stage import show_run
@@ -20,5 +19,4 @@ def draw(reading: Reading) -> None:
         parts.table_part(record)
 
 
-show_run("gradient_flow", draw)
-view.publish("lang", "run", "statistic", "scale", "window", "moment")
+show_run("gradient_flow", draw, parameters=("lang", "run", "statistic", "scale", "window", "moment"))
