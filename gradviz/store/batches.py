@@ -14,7 +14,7 @@ from gradviz.schema import EventRecord, Layer, Scalar
 from gradviz.store.columns import EVENT_COLUMNS, INTEGER_SCALARS, KNOWN_SCALARS, event_schema, gradient_schema
 from gradviz.store.names import tidy_name
 from gradviz.store.parts import as_arrow
-from gradviz.store.statistics import Floats, gradient_columns
+from gradviz.store.statistics import LONGEST_WINDOW, Floats, gradient_columns
 
 SCALAR_NAME_LIMIT = 128
 SCALAR_LIMIT = 256  # different names of logged scalars a run
@@ -79,6 +79,7 @@ def event_table(records: Sequence[EventRecord], scalars: Sequence[Mapping[str, f
     columns: dict[str, Any] = {
         name: np.array([getattr(record, name) for record in records]) for name in EVENT_COLUMNS
     }
+    columns["micro_step"] = np.minimum(columns["micro_step"], LONGEST_WINDOW)
     arrays = [pa.array(columns[name], type=schema.field(name).type) for name in EVENT_COLUMNS]
     for name in (*KNOWN_SCALARS, *logged):
         arrays.append(

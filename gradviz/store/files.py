@@ -63,6 +63,10 @@ class Disk:
             raise ValueError(f"{path.name} is larger than {limit:,} bytes")
         return content
 
+    def exists(self, path: Path) -> bool:
+        """Whether there is such a file."""
+        return path.exists()
+
     def names(self, folder: Path) -> list[str]:
         """Names in a folder, sorted; a missing folder has none."""
         try:

@@ -80,6 +80,13 @@ class Inbox:
             self._bytes -= sum(RECORD_OVERHEAD + 8 * (SUMS_WIDTH + 2) * len(r.layer_ids) for r in records)
         return Delivery(records, layers, order)
 
+    def give_back(self, delivery: Delivery) -> None:
+        """Take back what is known about layers after a failure; the events of the delivery are lost."""
+        with self._lock:
+            self._layers = [*delivery.layers, *self._layers]
+            if self._forward_order is None:
+                self._forward_order = delivery.forward_order
+
     def _batch_length(self) -> int:
         size = 0
         for count, record in enumerate(self._records[:BATCH_EVENTS]):

@@ -34,6 +34,7 @@ class RankFolder:
         self.names = LayerNames(self.layers)
         self.heartbeat = Heartbeat(rank=rank)
         self.tail: list[TailPart] = []
+        self._checked: object = None
 
     def update_manifest(self, layers: Sequence[Layer], forward_order: Sequence[int] | None) -> None:
         """Append layers and set the forward order; `run.json` is replaced before anything uses them."""
@@ -48,6 +49,15 @@ class RankFolder:
         self.names = LayerNames(self.layers)
         path = self.run / manifests.FILE_NAME
         self.disk.replace_content(path, manifests.encode(self.manifest), durable=self.durable)
+
+    def check_layers(self, record: EventRecord) -> None:
+        """Raise ValueError for an event with layers that the table does not have, or out of order."""
+        if record.layer_ids is self._checked:
+            return
+        layer_ids = np.asarray(record.layer_ids)
+        if (np.diff(layer_ids) <= 0).any() or not self.names.knows(layer_ids):
+            raise ValueError("its layers are unknown or not ascending")
+        self._checked = record.layer_ids
 
     def write_batch(self, records: Sequence[EventRecord], sums: Sequence[Floats]) -> None:
         """Write the events part, then the gradients part: the second one is the commit."""
@@ -98,7 +108,7 @@ class RankFolder:
     def is_gone(self) -> bool:
         """Whether someone has removed the run while it is recorded."""
         with contextlib.suppress(OSError):
-            return not (self.run / manifests.FILE_NAME).exists()
+            return not self.disk.exists(self.run / manifests.FILE_NAME)
         return False
 
 

@@ -42,7 +42,7 @@ class Session:
         self._pause = 0.0
         self._retry_at = 0.0
         self._next_flush = 0.0
-        self._heartbeat_at = 0.0
+        self._merge_at = 0.0
         self._ending: tuple[RunState, str | None] | None = None
         self._deadline = float("inf")
         self.thread = threading.Thread(target=lambda: None)
@@ -111,28 +111,28 @@ class Session:
         self._beat()
 
     def _finish(self) -> None:
-        self._retry_at = 0.0
+        self._retry_at = self._merge_at = 0.0
         self._flush()
-        if not self._disabled:
-            self._merge(final=True)
+        self._inbox.shut(discard=True)  # what a failing disk did not take is counted
+        self._merge(final=True)
         state, reason = self._ending or (RunState.FINISHED, None)
         self._folder.heartbeat = replace(self._folder.heartbeat, state=state, reason=reason)
         self._beat(final=True)
 
     def _flush(self) -> None:
+        """Write what is queued, a part at a time; a batch that fails is dropped, the next try comes later."""
         self._next_flush = time.monotonic() + self._flush_seconds
         while not self._disabled and time.monotonic() >= self._retry_at:
             delivery = self._inbox.take()
-            readable = self._readable(delivery.records)
+            readable: list[tuple[EventRecord, Floats]] = []
             try:
                 self._folder.update_manifest(delivery.layers, delivery.forward_order)
+                readable = self._readable(delivery.records)
                 if readable:
-                    self._folder.write_batch(
-                        [record for record, _ in readable], [sums for _, sums in readable]
-                    )
+                    self._folder.write_batch(*zip(*readable, strict=True))
             except Exception as error:
-                self._inbox.lose(len(readable))
-                self._inbox.add_layers(delivery.layers)
+                self._inbox.lose(len(readable or delivery.records))
+                self._inbox.give_back(delivery)
                 self._failed(error)
                 return
             self._pause = 0.0
@@ -140,18 +140,19 @@ class Session:
                 return
 
     def _readable(self, records: list[EventRecord]) -> list[tuple[EventRecord, Floats]]:
-        """Events with their sums; one whose sums cannot be fetched, or that comes twice, is dropped."""
+        """Events with their sums; one that is not what it should be, or comes twice, is dropped."""
         readable: list[tuple[EventRecord, Floats]] = []
         last = self._folder.heartbeat.last_event
         for record in sorted(records, key=lambda record: record.event):
             try:
                 if last is not None and record.event <= last:
-                    raise ValueError(f"event {record.event} comes after event {last}")
+                    raise ValueError(f"it comes after event {last}")
+                self._folder.check_layers(record)
                 readable.append((record, fetch_sums(record)))
                 last = record.event
             except Exception as error:
                 self._inbox.lose(1)
-                self.note(f"event {record.event}: {type(error).__name__}: {error}")
+                self.note(f"event {record.event} was dropped: {type(error).__name__}: {error}")
         return readable
 
     def _failed(self, error: Exception) -> None:
@@ -179,8 +180,8 @@ class Session:
         _warn(f"gradviz: recording into {self._folder.run} has stopped: {reason}. Training goes on.")
 
     def _merge(self, *, final: bool) -> None:
-        """Merge what is due; a flush that becomes due in the meantime goes first."""
-        if self._disabled or time.monotonic() < self._retry_at:
+        """Merge what is due; a flush that becomes due in the meantime goes first. Never fails a flush."""
+        if self._disabled or time.monotonic() < max(self._retry_at, self._merge_at):
             return
         try:
             for _ in self._folder.merge(final=final):
@@ -188,8 +189,9 @@ class Session:
                     return
                 if not final and time.monotonic() >= self._next_flush:
                     self._flush()
-        except Exception as error:
-            self._failed(error)
+        except Exception as error:  # nothing is lost: the parts stay as they were
+            self.note(f"merging: {type(error).__name__}: {error}")
+            self._merge_at = time.monotonic() + LONGEST_PAUSE
 
     def _beat(self, *, final: bool = False) -> None:
         beat = self._folder.heartbeat

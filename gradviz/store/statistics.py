@@ -24,6 +24,7 @@ from gradviz.schema import (
     Phase,
 )
 
+LONGEST_WINDOW = 2**15 - 1  # `micro_step` is int16: a window that never ends stays at its end
 COSINE_SLACK = 0.01  # bfloat16 rounds G_k to 2^-9; beyond this g_k is not what was added to G_{k-1}
 
 Floats = NDArray[np.float64]
@@ -55,13 +56,14 @@ def gradient_columns(records: Sequence[EventRecord], sums: Sequence[Floats]) -> 
     """
     rows = _regular_rows(records, sums) if _same_layers(records) else _ragged_rows(records, sums)
     phase = np.array([record.phase for record in records], dtype=np.int8)[rows.which]
+    micro_steps = [min(record.micro_step, LONGEST_WINDOW) for record in records]
     return {
         "event": Column(np.array([record.event for record in records], dtype=np.int64)[rows.which]),
         "update": Column(np.array([record.update for record in records], dtype=np.int32)[rows.which]),
-        "micro_step": Column(np.array([record.micro_step for record in records], dtype=np.int16)[rows.which]),
+        "micro_step": Column(np.array(micro_steps, dtype=np.int16)[rows.which]),
         "phase": Column(phase),
         "layer_id": Column(rows.layer_ids),
-        **statistics_of(rows.sums, np.maximum(rows.numels, 1), phase),
+        **statistics_of(rows.sums, rows.numels, phase),
     }
 
 
@@ -118,6 +120,7 @@ def layer_order(layer_ids: NDArray[np.int32]) -> NDArray[np.intp]:
 
 def statistics_of(sums: Floats, numels: NDArray[np.int64], phase: NDArray[np.int8]) -> dict[str, Column]:
     """Statistics from sums [SUMS_WIDTH, rows]: float32 values, int64 counts, and where they exist."""
+    numels = np.maximum(numels, 1)  # an empty tensor has mean 0, not NaN
     there = sums[NONFINITE] >= 0
     micro = (phase == Phase.MICRO_STEP) & (sums[MICRO_NONFINITE] >= 0)
     with np.errstate(all="ignore"):  # a gradient may hold anything: NaN and infinity pass through
