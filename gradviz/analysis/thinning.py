@@ -44,8 +44,10 @@ def _peaks(sawtooth: Sawtooth, present: Integers) -> tuple[Floats, Flags]:
 
 def _chosen(stretch: Integers, peak: Floats, trouble: Flags) -> set[int]:
     chosen = {int(stretch[np.argmax(trouble[stretch])])} if trouble[stretch].any() else set()
-    if np.isfinite(peak[stretch]).any():
-        chosen |= {int(stretch[np.nanargmax(peak[stretch])]), int(stretch[np.nanargmin(peak[stretch])])}
+    known = stretch[np.isfinite(peak[stretch])]
+    sound = known[~trouble[known]] if not trouble[known].all() else known  # a window cut by NaN has no peak
+    if len(known):
+        chosen |= {int(known[np.argmax(peak[known])]), int(sound[np.argmin(peak[sound])])}
     return chosen or {int(stretch[0])}
 
 

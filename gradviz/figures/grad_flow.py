@@ -52,16 +52,20 @@ def _pairs(named_parameters: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]
     of_model = getattr(named_parameters, "named_parameters", None)
     source = of_model() if callable(of_model) else named_parameters
     try:
-        pairs = [(str(name), parameter) for name, parameter in source]
-        for _, parameter in pairs:
-            parameter.requires_grad, parameter.grad  # noqa: B018  # asks whether it is a parameter at all
-    except (TypeError, ValueError, AttributeError) as error:
+        pairs = [(name, parameter) for name, parameter in source]
+        if not all(_is_named_parameter(name, parameter) for name, parameter in pairs):
+            raise TypeError("not a name, or not a parameter")
+    except (TypeError, ValueError) as error:
         kind = type(named_parameters).__name__
         raise WatchError(
             f"plot_grad_flow was given {kind}, which yields no (name, parameter) pairs. "
             "Pass model.named_parameters()."
         ) from error
     return pairs
+
+
+def _is_named_parameter(name: object, parameter: object) -> bool:
+    return isinstance(name, str) and hasattr(parameter, "grad") and hasattr(parameter, "requires_grad")
 
 
 def _measure(gradient: Any) -> tuple[float, float, int]:
