@@ -100,7 +100,7 @@ def demo(
         Path | None,
         typer.Option("--dir", help="Folder for the run.", show_default="$GRADVIZ_DIR or ./gradviz_runs"),
     ] = None,
-    updates: Annotated[int, typer.Option(min=1, help="How many updates to train.")] = 300,
+    updates: Annotated[int, typer.Option(min=1, help="How many updates to train.")] = 1000,
     port: Port = None,
     no_browser: NoBrowser = False,
     train_only: Annotated[bool, typer.Option("--train-only", help="Record and exit, no dashboard.")] = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import webbrowser
@@ -31,7 +32,7 @@ def run_demo(
 
     require_torch()
     place = (folder or default_folder()).expanduser().absolute()
-    with training(place, updates) as child:
+    with _leaving_on_sigterm(), training(place, updates) as child:
         run = first_report(child)
         say(f"Recording a small transformer, 4 micro-steps an update, to {run}")
         if train_only:
@@ -44,8 +45,8 @@ def run_demo(
         dashboard = Dashboard.on(shown_folder, host="127.0.0.1", port=port)
         with serving(dashboard, run, open_browser=open_browser) as server:
             follow(child, updates)
-            say("The training is done; the dashboard stays. Ctrl-C stops it.")
             with suppress(KeyboardInterrupt):
+                say("The training is done; the dashboard stays. Ctrl-C stops it.")
                 server.wait()
 
 
@@ -124,6 +125,16 @@ def reports(child: subprocess.Popen[str]) -> Iterator[dict[str, object]]:
     if child.stdout is not None:
         for line in child.stdout:
             yield json.loads(line)
+
+
+@contextmanager
+def _leaving_on_sigterm() -> Iterator[None]:
+    """Take SIGTERM for a reason to leave in order: the training and the server must not outlive the demo."""
+    before = signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

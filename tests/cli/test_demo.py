@@ -85,7 +85,10 @@ def test_the_browser_is_opened_only_if_wanted(monkeypatch: pytest.MonkeyPatch, t
     assert opened == ["http://127.0.0.1:8501/accumulation?run=run"]
 
 
-def test_the_dashboard_stays_until_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ending", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)], ids=["ctrl-c", "terminated"]
+)
+def test_the_dashboard_stays_until_it_is_stopped(tmp_path: Path, ending: signal.Signals, code: int) -> None:
     program = "from gradviz.cli import main; main()"
     line = [sys.executable, "-c", program, "demo", "--no-browser", "--updates", "3", "--dir", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -97,8 +100,11 @@ def test_the_dashboard_stays_until_ctrl_c(tmp_path: Path) -> None:
         for words in shell.stdout:
             told.append(words)
             if "the dashboard stays" in words:
-                os.killpg(shell.pid, signal.SIGINT)  # as a terminal does: the whole group
-        assert shell.wait() == 0
+                # a terminal sends Ctrl-C to the whole group, `kill` to the one process
+                (os.killpg if ending is signal.SIGINT else os.kill)(shell.pid, ending)
+        assert shell.wait() == code
+    with pytest.raises(ProcessLookupError, match="No such process"):
+        os.killpg(shell.pid, 0)  # nobody of the group is left
     assert any("Dashboard: http://127.0.0.1:" in words for words in told)
     (summary,) = package.list_runs(tmp_path)
     assert summary.state == "finished"
