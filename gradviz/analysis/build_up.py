@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOW, HIGH = 0.1, 0.9
+FEWEST = 3  # windows
 CONFLICTING_BELOW = 0.7  # P/Q; the healthy minimum is 0.94
 NOISY_BELOW = 1.5  # P/Q; pure noise gives 1
 ALIGNED_ABOVE = 0.75  # alignment (P/Q - 1) / (n - 1); all aligned gives 1
@@ -44,8 +45,11 @@ class BuildUp:
 
     @property
     def region(self) -> str:
-        """`aligned`, `healthy`, `noisy` or `conflicting`, from the median at the last k; empty if unknown."""
-        if len(self.k) < 2:
+        """`aligned`, `healthy`, `noisy` or `conflicting`, from the median at the last k.
+
+        Empty where fewer than three windows count: too few for a verdict.
+        """
+        if len(self.k) < 2 or self.used < FEWEST:
             return ""
         n = int(self.k[-1])
         gain = float(self.median[-1]) ** 2 / n  # P/Q

@@ -21,7 +21,7 @@ class WindowLedger:
 
     update, length (micro-steps), consumed (an optimizer stepped on it), reset (`clean`, `not reset` or
     `unknown`, as its first backward found it), residual (l2 of what was left), edits, nonfinite (elements of
-    G_n), loss (summed over the window: the number whose gradient G_n is), lr, seconds (of its last event,
+    G_n), loss (mean of its micro-steps), lr, seconds (of its last event,
     since the start), l2 (of G_n), coherence (||G_n|| / sum ||g_k||: 1 aligned, 1/sqrt(n) noise).
     """
 
@@ -38,6 +38,7 @@ def window_ledger(gradients: pd.DataFrame, events: pd.DataFrame | None = None) -
     micro = axis.phase == Phase.MICRO_STEP
     last = _last_rows(axis.window, micro, windows)
     loss = values_at(events, "loss", axis.event)
+    seen = np.bincount(axis.window[micro], minlength=windows).astype(np.float64)
     norms = _sums(axis.window, micro, total.micro_value, windows)
     frame = pd.DataFrame(
         {
@@ -47,11 +48,11 @@ def window_ledger(gradients: pd.DataFrame, events: pd.DataFrame | None = None) -
             **_resets(total, windows),
             "edits": np.bincount(axis.window[axis.phase == Phase.EDIT], minlength=windows),
             "nonfinite": np.maximum(total.nonfinite[last], 0),
-            "loss": _sums(axis.window, micro, loss, windows),
+            "loss": _ratio(_sums(axis.window, micro, loss, windows), seen),
             "lr": _last_known(axis.window, values_at(events, "lr", axis.event), windows),
             "seconds": _last_known(axis.window, values_at(events, "seconds", axis.event), windows),
             "l2": total.value[last],
-            "coherence": np.divide(total.value[last], norms, out=np.full(windows, np.nan), where=norms > 0),
+            "coherence": _ratio(total.value[last], norms),
         }
     )
     return WindowLedger(frame[_any(axis.window, micro, windows)].reset_index(drop=True))
@@ -67,6 +68,11 @@ def _resets(total: Totals, windows: int) -> dict[str, list[str] | Floats]:
         state[window] = "clean" if clean else "not reset"
         residual[window] = 0.0 if clean else total.value[row]
     return {"reset": state, "residual": residual}
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    ratio: Floats = np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+    return ratio
 
 
 def _any(window: Integers, rows: Flags, windows: int) -> Flags:

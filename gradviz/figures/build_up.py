@@ -56,7 +56,7 @@ def _title(build_up: BuildUp, language: str) -> str:
 
 def _sentence(build_up: BuildUp, language: str) -> str:
     n, used, total = int(build_up.k[-1]), build_up.used, build_up.total
-    sentence = text(f"figure.build_up.{build_up.region}_sentence", language)
+    sentence = text(f"figure.build_up.{build_up.region or 'few'}_sentence", language)
     sentence += " " + text("figure.build_up.counted", language, n=n, used=used, total=total)
     left_out = [
         text(f"figure.build_up.{fault}", language, count=getattr(build_up, fault))

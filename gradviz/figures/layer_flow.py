@@ -178,7 +178,9 @@ class _Drawing:
             layers["range"] = [len(self.places) - 0.4, -0.6]
             self.figure.update_layout(xaxis=values, yaxis=layers)
         else:
-            self.figure.update_layout(xaxis=layers | {"tickangle": -45}, yaxis=values)
+            self.figure.update_layout(
+                xaxis=layers | {"tickangle": -45 if len(self.places) > 12 else None}, yaxis=values
+            )
         self.axis.draw_shelves(self.figure, vertical=self.horizontal)
 
     def _series(

@@ -14,7 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from gradviz.figures.numbers import number, number_format
+from gradviz.figures.numbers import number
 from gradviz.figures.palette import NEUTRAL
 
 Flags = NDArray[np.bool_]
@@ -35,7 +35,6 @@ class ValueAxis:
     has_zero: bool
     has_none: bool
     has_nonfinite: bool
-    number_format: str
 
     def place(self, values: Floats, nonfinite: Integers) -> Floats:
         """The height of each value: on a shelf where it is zero, missing (-1) or not finite (> 0)."""
@@ -66,7 +65,7 @@ class ValueAxis:
         """Keywords for `update_yaxes` (or x)."""
         ends = (self.bottom, self.top)
         if not self.log:
-            axis: dict[str, Any] = {"type": "linear", "range": list(ends), "tickformat": self.number_format}
+            axis: dict[str, Any] = {"type": "linear", "range": list(ends), "exponentformat": "e"}
             ticks = _linear_ticks(self.high) if self.has_none or self.has_nonfinite else None
         else:
             axis = {"type": "log", "range": [math.log10(end) for end in ends], "minor": {"showgrid": False}}
@@ -122,7 +121,6 @@ def value_axis(values: Floats, nonfinite: Integers, *, log: bool) -> ValueAxis:
         has_zero=bool((real == 0).any()),
         has_none=bool((nonfinite < 0).any()),
         has_nonfinite=bool((nonfinite > 0).any()),
-        number_format=number_format(real),
     )
 
 

@@ -98,3 +98,8 @@ def test_a_layer_without_gradients_says_incomplete() -> None:
 def test_nothing_in_nothing_out(layer: str | None) -> None:
     found = build_up(reference_run().gradients().iloc[:0], layer=layer)
     assert (found.used, found.total, len(found.k)) == (0, 0, 0)
+
+
+def test_two_windows_are_too_few_for_a_verdict() -> None:
+    assert of_vectors([np.ones((4, 2))] * 2).region == ""
+    assert of_vectors([np.ones((4, 2))] * 3).region == "aligned"
