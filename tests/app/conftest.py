@@ -26,7 +26,7 @@ def open_page(folder: Path) -> Iterator[Open]:
     st.cache_data.clear()
     st.cache_resource.clear()
 
-    def opened(page: str = "runs", **parameters: str | list[str]) -> AppTest:
+    def opened(page: str = "runs", /, **parameters: str | list[str]) -> AppTest:
         app = AppTest.from_file(str(APP / "main.py"), default_timeout=60)
         app.run()
         app.query_params.update(parameters)

@@ -100,9 +100,9 @@ def _spoken_constants(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "RECORD_SNIPPET":
             silent.add(node.value)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in silent:
-            if not node.value.startswith("<"):  # a piece of the sparkline's SVG
-                yield node.value
+        is_spoken = isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in silent
+        if is_spoken and not node.value.startswith("<"):  # a piece of the sparkline's SVG
+            yield node.value
 
 
 def _patterns() -> dict[str, re.Pattern[str]]:
