@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from gradviz.errors import GradvizWarning
 from gradviz.schema import EventRecord, RunState
 from gradviz.store.heartbeat import release_lock
 from gradviz.store.inbox import Inbox
@@ -210,8 +211,8 @@ class Session:
 
 def _warn(text: str) -> None:
     try:
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
-    except RuntimeWarning:  # warnings are errors here, and nobody catches one on this thread
+        warnings.warn(text, GradvizWarning, stacklevel=2)
+    except GradvizWarning:  # warnings are errors here, and nobody catches one on this thread
         logging.getLogger("gradviz").warning(text)
 
 

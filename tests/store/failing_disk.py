@@ -22,6 +22,7 @@ class WatchedDisk(Disk):
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.streams: list[WatchedStream] = []
 
     def before(self, call: str) -> None:
         """Called before a call; counts it."""
@@ -34,6 +35,7 @@ class WatchedDisk(Disk):
         """Open a stream whose writes are watched, too."""
         self.before(f"open_new {path.name}")
         stream = WatchedStream(self, path)
+        self.streams.append(stream)
         self.after(f"open_new {path.name}")
         return cast(BinaryIO, stream)
 
@@ -99,9 +101,13 @@ class DyingDisk(WatchedDisk):
 class FailingDisk(WatchedDisk):
     """Fails with an OSError from the n-th call on, `times` times."""
 
-    def __init__(self, at: int, *, times: int = 1, code: int = errno.ENOSPC) -> None:
+    def __init__(self, at: int = 10**9, *, times: int = 1, code: int = errno.ENOSPC) -> None:
         super().__init__()
         self._at, self._times, self._code = at, times, code
+
+    def fail_after(self, calls: int) -> None:
+        """Let so many more calls succeed."""
+        self._at = len(self.calls) + calls + 1
 
     def before(self, call: str) -> None:
         super().before(call)

@@ -1,0 +1,411 @@
+"""The writer's thread: bounded, silent towards the training, honest about what it lost."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gradviz.errors import GradvizWarning, RunFolderError
+from gradviz.schema import SUMS_WIDTH, EventRecord, Phase, RunState
+from gradviz.store import open_run
+from gradviz.store import session as sessions
+from gradviz.store.heartbeat import read_heartbeat
+from gradviz.store.inbox import Inbox
+from tests.store.failing_disk import FailingDisk
+from tests.store.made_runs import NEVER, make_events, make_layers, start_writer, wait_for
+
+LAYERS = make_layers(3)
+
+
+def test_what_is_put_is_read(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, LAYERS, accumulation_steps=2, model_class="Net", torch_version="2")
+    assert all(writer.put(event) for event in make_events(LAYERS, 20))
+    writer.set_forward_order([2, 0, 1])
+    assert writer.close() == 0
+    run = open_run(writer.path)
+    assert (run.state, run.name, run.dropped, run.last_event) == (RunState.FINISHED, "made", 0, 19)
+    assert run.layers["layer"].tolist() == ["layer_2.weight", "layer_0.weight", "layer_1.weight"]
+    assert run.layers["position"].tolist() == [0, 1, 2]
+    assert run.metadata["accumulation_steps"] == 2
+    assert run.metadata["model_class"] == "Net"
+    rows = run.gradients()
+    assert rows["layer"].unique().tolist() == run.layers["layer"].tolist()
+    assert rows["layer"].cat.codes.is_monotonic_increasing
+    events = run.events()
+    assert events["loss"].dropna().tolist() == [e for e in range(20) if e % 4 in (1, 2)]
+    assert events["tokens"].count() == 10
+    assert events["loss_reduction"].isna().all()
+
+
+def test_closing_twice_keeps_the_first_state(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, LAYERS)
+    writer.close(RunState.CRASHED, reason="ValueError")
+    assert writer.close() == 0
+    heartbeat = read_heartbeat(writer.path)
+    assert heartbeat is not None
+    assert (heartbeat.state, heartbeat.reason) == (RunState.CRASHED, "ValueError")
+    assert not writer.put(make_events(LAYERS, 1)[0])
+    assert writer.dropped == 1
+
+
+def test_an_empty_run_opens(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, [])
+    for _ in range(2):
+        run = open_run(writer.path)
+        assert run.gradients().empty
+        assert run.events().empty
+        assert run.overview().empty
+        assert run.layers.empty
+        assert (run.updates, run.last_event, run.gaps, run.damaged) == (None, None, [], [])
+        writer.close()
+
+
+def test_events_flow_while_the_run_is_live(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01)
+    run = open_run(writer.path)
+    seen = {run.fingerprint()}
+    for event in make_events(LAYERS, 8):
+        writer.put(event)
+        wait_for(lambda expected=event.event: run.last_event == expected)
+        seen.add(run.fingerprint())
+        assert run.state is RunState.LIVE
+        assert run.gradients()["event"].max() == event.event
+    assert len(seen) == 9
+    writer.close()
+    assert run.state is RunState.FINISHED
+
+
+def test_a_reader_keeps_up_with_merges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradviz.store.tail.FAN_IN", 2)
+    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.001)
+    run = open_run(writer.path)
+    events = make_events(LAYERS, 300)
+    for at, event in enumerate(events):
+        writer.put(event)
+        if at % 10 == 9:
+            rows = run.gradients(columns=["event", "layer"])
+            assert rows.groupby("layer", observed=False)["event"].apply(lambda seen: seen.tolist()).map(
+                lambda seen: seen == list(range(len(seen)))
+            ).all()  # fmt: skip
+    assert writer.close() == 0
+    assert len(run.gradients()) == 900
+
+
+def test_layers_can_be_added(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, LAYERS[:2], flush_seconds=0.01)
+    run = open_run(writer.path)
+    for event in make_events(LAYERS[:2], 4):
+        writer.put(event)
+    wait_for(lambda: run.last_event == 3)
+    assert len(run.gradients()) == 8
+    writer.add_layers([LAYERS[2], LAYERS[0]])
+    for event in make_events(LAYERS, 4, first=4):
+        writer.put(event)
+    wait_for(lambda: run.last_event == 7)
+    rows = run.gradients()
+    assert rows.groupby("layer", observed=False)["event"].nunique().tolist() == [8, 8, 4]
+    assert run.layers["layer"].tolist() == [layer.name for layer in LAYERS]
+    assert writer.close() == 0
+    assert sorted(pd.read_parquet(writer.path / "gradients")["layer"].unique()) == run.layers["layer"].tolist()
+
+
+def test_a_full_queue_drops_the_newest_and_counts(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, LAYERS, inbox=Inbox(max_events=10))
+    taken = [writer.put(event) for event in make_events(LAYERS, 15)]
+    assert taken == [True] * 10 + [False] * 5
+    assert writer.dropped == 5
+    assert writer.close() == 5
+    run = open_run(writer.path)
+    assert (run.last_event, run.dropped) == (9, 5)
+
+
+def test_the_queue_is_bounded_by_bytes() -> None:
+    inbox = Inbox(max_bytes=5_000)
+    taken = [inbox.put(event) for event in make_events(LAYERS, 10)]
+    assert taken == [True] * 2 + [False] * 8
+    assert len(inbox.take().records) == 2
+    assert inbox.put(make_events(LAYERS, 1)[0])
+
+
+def test_sums_and_scalars_are_fetched_on_the_writers_thread(tmp_path: Path) -> None:
+    threads = set()
+
+    def fetch() -> np.ndarray:
+        threads.add(threading.current_thread().name)
+        return np.ones((3, SUMS_WIDTH))
+
+    def number() -> float:
+        threads.add(threading.current_thread().name)
+        return 2.5
+
+    writer = start_writer(tmp_path, LAYERS)
+    record = make_events(LAYERS, 2)[1]._replace(sums=fetch, scalars={"loss": number, "bad": lambda: 1 / 0})
+    writer.put(record)
+    assert writer.close() == 0
+    assert threads == {"gradviz-writer"}
+    assert open_run(writer.path).events()["loss"].tolist() == [2.5]
+
+
+def bad_records() -> Iterator[EventRecord]:
+    good = make_events(LAYERS, 1)[0]
+    yield good._replace(sums=lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    yield good._replace(sums=np.ones((2, SUMS_WIDTH)))
+    yield good._replace(layer_ids=np.array([0, 1, 9], dtype=np.int32))
+    yield good._replace(layer_ids=np.array([2, 1, 0], dtype=np.int32))
+
+
+@pytest.mark.parametrize("bad", list(bad_records()), ids=["raises", "shape", "unknown layer", "order"])
+def test_an_event_that_cannot_be_used_costs_only_itself(tmp_path: Path, bad: EventRecord) -> None:
+    writer = start_writer(tmp_path, LAYERS)
+    for event in make_events(LAYERS, 5):
+        writer.put(bad._replace(event=2) if event.event == 2 else event)
+    writer.put(make_events(LAYERS, 1)[0])  # an event that was there already
+    assert writer.close() == 2
+    run = open_run(writer.path)
+    assert run.events()["event"].tolist() == [0, 1, 3, 4]
+    assert run.gaps == [(2, 2)]
+    heartbeat = read_heartbeat(writer.path)
+    assert heartbeat is not None
+    assert heartbeat.errors == 2
+    assert "event 2 was dropped" in " ".join(heartbeat.last_errors)
+
+
+def test_a_window_that_never_ends_is_recorded(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, LAYERS)
+    writer.put(make_events(LAYERS, 2)[1]._replace(micro_step=40_000))
+    assert writer.close() == 0
+    assert open_run(writer.path).gradients()["micro_step"].tolist() == [32_767] * 3
+
+
+def test_logged_scalars_of_any_name(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, LAYERS)
+    names = {"phase": 1.0, "a\0b": 2.0, "": 3.0, "x" * 1000: 4.0, "\ud800": 5.0, "loss_elements": 6.0}
+    writer.put(make_events(LAYERS, 1)[0]._replace(scalars=names))
+    assert writer.close() == 0
+    events = open_run(writer.path).events().iloc[0]
+    assert (events["phase_"], events["a\\x00b"], events["_"], events["\\ud800"]) == (1.0, 2.0, 3.0, 5.0)
+    assert events["loss_elements"] == 6
+
+
+def test_noted_errors_are_counted_and_the_last_kept(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, LAYERS)
+    for number in range(20):
+        writer.note_error(f"error {number}")
+    writer.close()
+    heartbeat = read_heartbeat(writer.path)
+    assert heartbeat is not None
+    assert heartbeat.errors == 20
+    assert heartbeat.last_errors[-1] == "error 19"
+    assert len(heartbeat.last_errors) == 5
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE])
+@pytest.mark.parametrize("at", [1, 2, 4, 7, 11])
+def test_a_disk_that_fails_once_costs_one_batch(tmp_path: Path, at: int, code: int) -> None:
+    disk = FailingDisk(code=code)
+    writer = start_writer(tmp_path, LAYERS, disk=disk, flush_seconds=0.01)
+    run = open_run(writer.path)
+    events = make_events(LAYERS, 12)
+    disk.fail_after(at)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for first in range(0, 12, 4):
+            for event in events[first : first + 4]:
+                writer.put(event)
+            wait_for(lambda put=first + 4: writer.dropped + len(run.events()) >= put)
+        not_written = writer.close()
+    assert not_written == writer.dropped == run.dropped
+    assert len(run.events()) + run.dropped == 12
+    assert len(caught) <= 1
+    assert run.damaged == []
+    assert run.state is RunState.FINISHED
+
+
+def test_a_full_disk_is_said_once_with_path_and_room(tmp_path: Path) -> None:
+    disk = FailingDisk(times=10**9)
+    writer = start_writer(tmp_path, LAYERS, disk=disk, flush_seconds=0.01)
+    disk.fail_after(0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for event in make_events(LAYERS, 8):
+            writer.put(event)
+            wait_for(lambda put=event.event: writer.dropped > 0 or put < 4)
+        assert writer.close(timeout=5) == 8
+    (warning,) = caught
+    assert warning.category is GradvizWarning
+    assert str(writer.path) in str(warning.message)
+    assert "MiB" in str(warning.message)
+    assert open_run(writer.path).events().empty
+
+
+def test_warnings_as_errors_do_not_stop_the_writer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Under `-W error` the warning would raise on the writer's thread."""
+    disk = FailingDisk(times=10**9)
+    writer = start_writer(tmp_path, LAYERS, disk=disk)
+    disk.fail_after(0)
+    writer.put(make_events(LAYERS, 1)[0])
+    assert writer.close() == 1
+    assert "cannot write to" in caplog.text
+
+
+def test_a_run_that_is_removed_is_not_made_again(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01)
+    shutil.rmtree(writer.path)
+    with pytest.warns(GradvizWarning, match="recording into .* has stopped: its folder was removed"):
+        wait_for(lambda: not writer.put(make_events(LAYERS, 1)[0]))
+        assert writer.close() > 0
+    assert not writer.path.exists()
+
+
+def test_a_hung_disk_holds_nothing_up(tmp_path: Path) -> None:
+    """The writer's thread waits for ever in a write; put and close do not."""
+    hang = threading.Event()
+
+    class HungDisk(FailingDisk):
+        def before(self, call: str) -> None:
+            super().before(call)
+            if threading.current_thread().name == "gradviz-writer":
+                hang.wait()
+
+    writer = start_writer(tmp_path, LAYERS, disk=HungDisk(), flush_seconds=0.01)
+    for event in make_events(LAYERS, 5):
+        assert writer.put(event)
+    assert writer.close(timeout=0.2) == 5
+    hang.set()
+    assert writer.close() == 0
+
+
+@pytest.mark.parametrize("broken", ["a file", "below a file", "a NUL"])
+def test_a_folder_that_cannot_be_made(tmp_path: Path, broken: str) -> None:
+    (tmp_path / "file").write_text("x")
+    parent = {"a file": tmp_path / "file", "below a file": tmp_path / "file" / "x", "a NUL": Path("\0")}[broken]
+    with pytest.raises(RunFolderError, match="Cannot record into .*run_dir="):
+        start_writer(parent, LAYERS)
+
+
+@pytest.mark.parametrize("name", ["../../etc", "", "a\0b", "🙂", "x" * 100_000, "\ud800", "a/b\\c", ".", "con\n"])
+def test_hostile_names_stay_inside(tmp_path: Path, name: str) -> None:
+    from gradviz.store import RunWriter
+
+    parent = tmp_path / "runs"
+    writer = RunWriter.create(parent, name, make_layers(1), flush_seconds=NEVER)
+    writer.close()
+    assert writer.path.parent == parent
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    assert len(open_run(writer.path).name) <= 512
+
+
+def test_the_default_folder_is_ignored_by_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRADVIZ_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    from gradviz.store import default_folder
+
+    start_writer(default_folder(), LAYERS).close()
+    assert (tmp_path / "gradviz_runs" / ".gitignore").read_text() == "*\n"
+
+
+def test_a_writer_that_is_forgotten_closes_itself(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01)
+    path, gone = writer.path, weakref.ref(writer)
+    writer.put(make_events(LAYERS, 1)[0])
+    gc.disable()
+    del writer
+    try:
+        wait_for(lambda: gone() is None)  # by reference counts alone; the thread looks for an instant at a time
+    finally:
+        gc.enable()
+    wait_for(lambda: open_run(path).state is not RunState.LIVE)
+    heartbeat = read_heartbeat(path)
+    assert heartbeat is not None
+    assert (heartbeat.state, heartbeat.reason) == (RunState.FINISHED, "the recorder was garbage collected")
+    assert open_run(path).last_event == 0
+
+
+def test_on_tick_may_close_and_may_fail(tmp_path: Path) -> None:
+    holder: list[object] = []
+    calls: list[int] = []
+
+    def tick() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            holder[0].close(RunState.SUPERSEDED)  # type: ignore[attr-defined]
+        raise KeyError("tick")
+
+    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01, on_tick=tick)
+    holder.append(writer)
+    writer.put(make_events(LAYERS, 1)[0])
+    wait_for(lambda: open_run(writer.path).state is RunState.SUPERSEDED)
+    assert writer.close() == 0
+    holder.clear()
+
+
+def test_a_forked_child_is_silent(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, LAYERS)
+    writer.put(make_events(LAYERS, 1)[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads: what DataLoader does
+        child = os.fork()
+    if child == 0:
+        silent = not writer.put(make_events(LAYERS, 2)[1]) and writer.close() == 0
+        os._exit(0 if silent else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert open_run(writer.path).state is RunState.LIVE
+    assert writer.close() == 0
+    assert open_run(writer.path).last_event == 0
+
+
+def test_the_final_merge_gives_up_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "LONGEST_PAUSE", 0.0)
+    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01)
+    run = open_run(writer.path)
+    for event in make_events(LAYERS, 3):
+        writer.put(event)
+        wait_for(lambda expected=event.event: run.last_event == expected)
+    writer.close(timeout=0.0)
+    wait_for(lambda: run.state is RunState.FINISHED)
+    assert len(run.gradients()) == 9
+
+
+SCRIPT = """
+import sys, numpy as np
+from pathlib import Path
+from tests.store.made_runs import make_events, make_layers, start_writer
+layers = make_layers(3)
+writer = start_writer(Path(sys.argv[1]), layers)
+for event in make_events(layers, 10):
+    writer.put(event)
+{ending}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "state", "code"),
+    [
+        ("", RunState.FINISHED, 0),
+        ("sys.exit(3)", RunState.FINISHED, 3),
+        ("raise ValueError('no')", RunState.CRASHED, 1),
+        ("raise KeyboardInterrupt", RunState.STOPPED, -2),
+        ("import os; os._exit(4)", RunState.INTERRUPTED, 4),
+    ],
+)
+def test_the_interpreters_exit_flushes(tmp_path: Path, ending: str, state: RunState, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(ending=ending), str(tmp_path)], cwd=Path.cwd(), capture_output=True
+    )
+    assert done.returncode == code, done.stderr.decode()
+    run = open_run(next(tmp_path.iterdir()))
+    assert run.state is state
+    assert len(run.events()) == (0 if state is RunState.INTERRUPTED else 10)
