@@ -11,7 +11,7 @@ from gradviz.analysis.sawtooth import Sawtooth
 from gradviz.schema import Phase
 
 
-def thin_windows(sawtooth: Sawtooth, *, points: int = 6000) -> Sawtooth:
+def thin_windows(sawtooth: Sawtooth, *, points: int = 4000) -> Sawtooth:
     """At most about `points` rows, cut on window boundaries only.
 
     The windows are split into equal stretches; of each stays the one with the largest value, the one with the

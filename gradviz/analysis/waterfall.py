@@ -53,7 +53,7 @@ def waterfall(
 ) -> Waterfall:
     """The window that leads to `update`. Whole models need `l2` or `max_abs` (`QueryError` otherwise)."""
     rows = gradients[integers(gradients, "update") == update]
-    total = totals(rows if layer is None else rows_of_layer(rows, layer), statistic)
+    total = totals(_one_update(rows) if layer is None else rows_of_layer(rows, layer), statistic)
     axis = total.axis
     after = np.where(total.nonfinite == -1, 0.0, total.value)
     before = np.concatenate([[0.0], after[:-1]])[: len(after)]
@@ -74,6 +74,13 @@ def waterfall(
         largest=largest,
         share=share,
     )
+
+
+def _one_update(rows: pd.DataFrame) -> pd.DataFrame:
+    """Several optimizers that step back to back consume one window together: their events become one."""
+    updates = rows["phase"] == "update"
+    last = rows["event"].where(~updates, rows["event"][updates].max()).astype(np.int64)
+    return rows.assign(event=last)
 
 
 def _largest(movement: Floats, micro: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[int, float]:

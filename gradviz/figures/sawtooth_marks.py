@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from gradviz.analysis.sawtooth import Sawtooth
 from gradviz.figures.palette import NEUTRAL, RED, faded
-from gradviz.figures.sawtooth_pen import Pen, crowded, hover_of, known, legend_once
+from gradviz.figures.sawtooth_pen import Pen, crowded, legend_once, template, told
 from gradviz.figures.value_axis import Flags
 from gradviz.schema import Phase
 
@@ -46,8 +46,8 @@ def _marks(pen: Pen, one: Sawtooth, kind: str, rows: Flags) -> None:
             y=pen.heights(one)[rows],
             mode="markers",
             marker=_MARKS[kind] | {"size": crowded(_SIZES[kind], int(rows.sum()))},
-            customdata=known(one)[rows],
-            hovertemplate=hover_of(one, name, pen.language),
+            **told(one, rows, pen.language),
+            hovertemplate=template(one, name, pen.language),
             cliponaxis=False,
             **legend_once(pen, kind, name),
         )
@@ -68,8 +68,9 @@ def stale_floor(pen: Pen, one: Sawtooth) -> None:
             base=base,
             width=length,
             marker={"color": faded(RED, 0.28), "line": {"width": 0}},
-            customdata=known(one)[rows],
-            hovertemplate=hover_of(one, pen.word("stale_floor"), pen.language),
+            **told(one, rows, pen.language),
+            textposition="none",
+            hovertemplate=template(one, pen.word("stale_floor"), pen.language),
             name=pen.word("stale_floor"),
             legendrank=2000,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,9 +12,12 @@ import plotly.graph_objects as go
 from gradviz.analysis.sawtooth import Sawtooth
 from gradviz.figures.canvas import hover
 from gradviz.figures.names import escape_plotly
-from gradviz.figures.numbers import number_format
-from gradviz.figures.value_axis import Floats, ValueAxis
+from gradviz.figures.numbers import number
+from gradviz.figures.value_axis import Flags, Floats, Integers, ValueAxis
+from gradviz.schema import Phase
 from gradviz.texts import text
+
+Fields: TypeAlias = Sequence[tuple[str, list[float | None]]]
 
 
 @dataclass(frozen=True)
@@ -44,29 +48,48 @@ def legend_once(pen: Pen, group: str, name: str) -> dict[str, object]:
     return {"legendgroup": group, "name": name, "showlegend": first}
 
 
-def known(one: Sawtooth) -> Floats:
-    """Everything known about each event, for its hover."""
-    columns = [one.update, one.micro_step, one.value, one.micro_value, one.cosine, one.loss, one.event]
-    return np.column_stack(columns).astype(np.float64)
+def told(one: Sawtooth, rows: Flags | Integers, language: str, extra: Fields = ()) -> dict[str, Any]:
+    """Keywords of a trace over `rows`: hover texts with everything that is known, and nothing that is not.
+
+    `customdata` holds update, micro-step, value and event; `extra` names a further number of each row.
+    """
+    parts = [_named(label, values) for label, values in _fields(one, rows, language)]
+    parts += [_named(label, values) for label, values in extra]
+    columns = [one.update[rows], one.micro_step[rows], one.value[rows], one.event[rows]]
+    return {
+        "customdata": np.column_stack(columns).astype(np.float64),
+        "text": ["<br>".join(filter(None, words)) for words in zip(*parts, strict=True)],
+    }
 
 
-def hover_of(one: Sawtooth, head: str, language: str, extra: Sequence[tuple[str, str]] = ()) -> str:
+def template(one: Sawtooth, head: str, language: str) -> str:
+    """The hover template that goes with `told`."""
     fields = [
         (text("figure.word.layer", language), escape_plotly(one.layer)),
         (text("figure.word.update", language), "%{customdata[0]:d}"),
-        (text("figure.word.micro_step", language), "%{customdata[1]:d}"),
-        (
-            text(f"figure.symbol.{one.statistic}", language),
-            f"%{{customdata[2]:{number_format(one.value)}}}",
-        ),
-        *extra,
+        (text("figure.word.micro_step", language), "%{customdata[1]:d}<br>%{text}"),
+        (text("figure.word.event", language), "%{customdata[3]:d}"),
     ]
-    optional = [
-        (one.micro_value, f"figure.symbol.micro_{one.statistic}", 3),
-        (one.cosine, "figure.word.cosine", 4),
-        (one.loss, "figure.word.loss", 5),
+    return hover(head, fields)
+
+
+def _fields(one: Sawtooth, rows: Flags | Integers, language: str) -> Fields:
+    """Label and number of each row; None where there is none, which is not the same as NaN."""
+    symbol, micro_symbol = f"figure.symbol.{one.statistic}", f"figure.symbol.micro_{one.statistic}"
+    no_loss = (one.phase != Phase.MICRO_STEP) | ~np.isfinite(one.loss).any()
+    columns = [
+        (symbol, one.cleared_value, one.cleared_nonfinite < 0),
+        (micro_symbol, one.micro_value, one.micro_nonfinite < 0),
+        ("figure.word.cosine", one.cosine, np.isnan(one.cosine)),
+        ("figure.word.loss", one.loss, no_loss),
     ]
-    for column, key, place in optional:
-        if np.isfinite(column).any():
-            fields.append((text(key, language), f"%{{customdata[{place}]:{number_format(column)}}}"))
-    return hover(head, [*fields, (text("figure.word.event", language), "%{customdata[6]:d}")])
+    return [(text(key, language), known(values[rows], absent[rows])) for key, values, absent in columns]
+
+
+def known(values: Floats, absent: Flags) -> list[float | None]:
+    """`values`, with None where there is none to tell."""
+    return [None if gone else value for value, gone in zip(values.tolist(), absent.tolist(), strict=True)]
+
+
+def _named(label: str, values: list[float | None]) -> list[str]:
+    return ["" if value is None else f"{label}: {number(value)}" for value in values]

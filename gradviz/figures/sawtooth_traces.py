@@ -8,42 +8,47 @@ import plotly.graph_objects as go
 from gradviz.analysis.sawtooth import Sawtooth
 from gradviz.figures.canvas import no_hover
 from gradviz.figures.names import short_name
-from gradviz.figures.numbers import number_format
 from gradviz.figures.palette import NEUTRAL, RED, line_colour
-from gradviz.figures.sawtooth_pen import Pen, crowded, hover_of, known, legend_once
-from gradviz.figures.value_axis import ValueAxis
+from gradviz.figures.sawtooth_pen import Pen, crowded, known, legend_once, template, told
+from gradviz.figures.value_axis import Flags, ValueAxis
 from gradviz.schema import Phase
 
 _MARKERS = 800  # points up to which each one gets a dot
 
 
 def rise(pen: Pen, one: Sawtooth, place: int) -> None:
-    """The line through G_0, G_1 .. G_n, broken where an event is missing.
+    """The line through G_0, G_1 .. G_n, broken where an event is missing, with a dot at every micro-step.
 
     Where clipping made the consumed value another one, the fall to the reset begins there.
     """
-    on_line = (one.phase != Phase.UPDATE) | one.rescaled
-    line = np.flatnonzero(on_line)
+    line = np.flatnonzero((one.phase != Phase.UPDATE) | one.rescaled)
     heights = np.where(one.cleared_nonfinite == 0, pen.heights(one), np.nan)
     joined = one.joined[line] & (one.phase[line] != Phase.UPDATE)
     breaks = np.flatnonzero(~joined)[1:]
+    micro = np.flatnonzero((one.phase == Phase.MICRO_STEP) & (one.cleared_nonfinite == 0))
     few = len(line) <= _MARKERS
-    micro = one.phase[line] == Phase.MICRO_STEP
-    lonely = micro & ~joined & ~np.append(joined[1:], False)
-    sizes = np.where(micro & few, 5.0, np.where(lonely, 4.0, 0.0))
+    shared = {"name": short_name(one.layer), "legendgroup": f"layer {place}", "legendrank": place}
     pen.figure.add_trace(
         go.Scatter(
             x=np.insert(one.x[line], breaks, np.nan),
             y=np.insert(heights[line], breaks, np.nan),
-            mode="lines+markers" if few or lonely.any() else "lines",
+            mode="lines",
             line={"color": line_colour(place), "width": 2 if few else 1.2},
-            marker={"size": np.insert(sizes, breaks, 0.0), "color": line_colour(place), "line": {"width": 0}},
-            customdata=np.insert(known(one)[line], breaks, np.nan, axis=0),
-            hovertemplate=hover_of(one, pen.word("accumulated"), pen.language),
-            name=short_name(one.layer),
-            legendgroup=f"layer {place}",
-            legendrank=place,
+            hoverinfo="skip",
             cliponaxis=False,
+            **shared,
+        )
+    )
+    pen.figure.add_trace(
+        go.Scatter(
+            x=one.x[micro],
+            y=heights[micro],
+            mode="markers",
+            marker={"color": line_colour(place), "size": 5 if few else 2, "line": {"width": 0}},
+            showlegend=False,
+            **told(one, micro, pen.language),
+            hovertemplate=template(one, pen.word("accumulated"), pen.language),
+            **shared,
         )
     )
 
@@ -66,8 +71,7 @@ def micro_bars(pen: Pen, one: Sawtooth, axis: ValueAxis, place: tuple[int, int])
                 "opacity": 0.75,
                 "line": {"width": 0},
             },
-            customdata=known(one)[rows],
-            hovertemplate=hover_of(one, pen.word("micro"), pen.language),
+            **_bar_hover(pen, one, rows),
             yaxis="y2",
             name=short_name(one.layer),
             legendgroup=f"layer {place[0]}",
@@ -76,13 +80,22 @@ def micro_bars(pen: Pen, one: Sawtooth, axis: ValueAxis, place: tuple[int, int])
     )
 
 
+def _bar_hover(pen: Pen, one: Sawtooth, rows: Flags) -> dict[str, object]:
+    """Bars of a pixel tell nothing: the dot above each of them does, and the page stays small."""
+    if rows.sum() > _MARKERS:
+        return {"hoverinfo": "skip"}
+    words = template(one, pen.word("micro"), pen.language)
+    return told(one, rows, pen.language) | {"textposition": "none", "hovertemplate": words}
+
+
 def consumed_marks(pen: Pen, one: Sawtooth) -> None:
     """A diamond at the value that the optimizer consumed, tied to G_n where the two differ."""
     rows = (one.phase == Phase.UPDATE) & (one.nonfinite == 0)
     if not rows.any():
         return
     _clip_ties(pen, one)
-    fields = [("G<sub>n</sub>", f"%{{customdata[7]:{number_format(one.value)}}}")]
+    arrived = one.arrived[rows]
+    extra = [("G<sub>n</sub>", known(arrived, np.isnan(arrived)))]
     count = int(rows.sum())
     rim = {"width": 1 if count <= 40 else 0, "color": "white"}
     marker = {"symbol": "diamond", "size": crowded(9, count), "color": NEUTRAL, "line": rim}
@@ -92,8 +105,8 @@ def consumed_marks(pen: Pen, one: Sawtooth) -> None:
             y=pen.heights(one)[rows],
             mode="markers",
             marker=marker,
-            customdata=np.column_stack([known(one), one.arrived])[rows],
-            hovertemplate=hover_of(one, pen.word("consumed"), pen.language, fields),
+            **told(one, rows, pen.language, extra),
+            hovertemplate=template(one, pen.word("consumed"), pen.language),
             cliponaxis=False,
             **legend_once(pen, "consumed", pen.word("consumed")),
         )

@@ -104,7 +104,8 @@ def value_axis(values: Floats, nonfinite: Integers, *, log: bool) -> ValueAxis:
     positive = real[real > 0]
     low, high = (float(positive.min()), float(positive.max())) if len(positive) else (0.1, 1.0)
     if log:
-        low, high = low / 1.25, high * 1.25
+        room = max(1.25, (high / low) ** 0.04)
+        low, high = low / room, high * room
         apart = max(1.5, (high / low) ** 0.09)
         zero, none, top = low / apart, low / apart**2, high * apart
         if not (real == 0).any():

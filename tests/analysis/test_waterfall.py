@@ -65,6 +65,15 @@ def test_a_maximum_over_several_layers_is_the_maximum() -> None:
     assert found.after[found.micro_step == 3] == pytest.approx(rows["max_abs"].max())
 
 
+def test_two_optimizers_consume_one_window_together() -> None:
+    frame = reference_run().gradients()
+    apart = frame.assign(event=2 * frame["event"])
+    apart.loc[(apart["layer"] == "first.bias") & (apart["phase"] == "update"), "event"] += 1
+    together, split = waterfall(frame, update=1), waterfall(apart, update=1)
+    np.testing.assert_array_equal(split.phase, together.phase)
+    np.testing.assert_allclose(split.after, together.after)
+
+
 def test_nothing_in_nothing_out() -> None:
     found = waterfall(reference_run().gradients(), update=99)
     assert (len(found.phase), found.largest) == (0, -1)

@@ -8,6 +8,7 @@ import pytest
 
 from gradviz.analysis import sawtooth, thin_windows
 from gradviz.figures import plot_sawtooth
+from gradviz.figures.numbers import number
 from gradviz.texts import text
 from tests.reference_runs import ReferenceRun, reference_run
 
@@ -49,9 +50,8 @@ def test_consumed_and_arrived_are_both_shown_where_they_differ() -> None:
     run = reference_run(windows=(4,), clip=0.1)
     tooth = sawtooth(run.gradients(), layer=LAYER)
     marks = trace(plot_sawtooth(tooth), "consumed")
-    consumed, arrived = marks.customdata[0, 2], marks.customdata[0, 7]
-    assert marks.y[0] == consumed < arrived
-    assert "G<sub>n</sub>" in marks.hovertemplate
+    assert marks.y[0] == tooth.value[tooth.rescaled][0]
+    assert f"G<sub>n</sub>: {number(tooth.arrived[tooth.rescaled][0])}" in marks.text[0]
 
 
 def test_the_bars_of_g_k_have_their_own_axis_under_the_line() -> None:
@@ -111,3 +111,20 @@ def test_labels_never_crowd(count: int) -> None:
     tooth = sawtooth(reference_run(windows=(2,) * count).gradients(), layer=LAYER)
     labels = [label for label in plot_sawtooth(tooth).layout.xaxis.ticktext if label]
     assert 1 <= len(labels) <= 15
+
+
+def test_hover_tells_what_is_known_and_nothing_else() -> None:
+    run = reference_run(windows=(2,))
+    dots = next(trace for trace in drawn(run).data if trace.text is not None and trace.type == "scatter")
+    loss = run.event_rows[1]["loss"]
+    assert f"loss: {number(loss)}" in dots.text[0]
+    assert "cosine" not in dots.text[0]  # nothing was there to compare with
+    assert "cosine" in dots.text[1]
+    reset = trace(drawn(run), "clean_mark")
+    assert reset.text[0] == "mean |G<sub>k</sub>|: 0"
+
+
+def test_hover_says_nan_where_there_is_one() -> None:
+    marks = trace(drawn(reference_run(windows=(3,), poison=(0, 2))), "nonfinite_mark")
+    assert "mean |G<sub>k</sub>|: NaN" in marks.text[0]
+    assert "loss: NaN" in marks.text[0]
