@@ -85,10 +85,14 @@ def test_the_browser_is_opened_only_if_wanted(monkeypatch: pytest.MonkeyPatch, t
     assert opened == ["http://127.0.0.1:8501/accumulation?run=run"]
 
 
-@pytest.mark.parametrize(
-    ("ending", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)], ids=["ctrl-c", "terminated"]
-)
-def test_the_dashboard_stays_until_it_is_stopped(tmp_path: Path, ending: signal.Signals, code: int) -> None:
+def test_kill_leaves_in_order_too() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match="143"), demo._leaving_on_sigterm():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_the_dashboard_stays_until_ctrl_c(tmp_path: Path) -> None:
     program = "from gradviz.cli import main; main()"
     line = [sys.executable, "-c", program, "demo", "--no-browser", "--updates", "3", "--dir", str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -100,9 +104,8 @@ def test_the_dashboard_stays_until_it_is_stopped(tmp_path: Path, ending: signal.
         for words in shell.stdout:
             told.append(words)
             if "the dashboard stays" in words:
-                # a terminal sends Ctrl-C to the whole group, `kill` to the one process
-                (os.killpg if ending is signal.SIGINT else os.kill)(shell.pid, ending)
-        assert shell.wait() == code
+                os.killpg(shell.pid, signal.SIGINT)  # as a terminal does: the whole group
+        assert shell.wait() == 0
     with pytest.raises(ProcessLookupError, match="No such process"):
         os.killpg(shell.pid, 0)  # nobody of the group is left
     assert any("Dashboard: http://127.0.0.1:" in words for words in told)
