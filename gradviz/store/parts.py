@@ -80,9 +80,12 @@ class PartWriter:
 
     def __enter__(self) -> PartWriter:
         self._stream = self._disk.open_new(self._temporary)
-        self._parquet = pq.ParquetWriter(
-            self._stream, self._schema, **write_options(self._kind, self._schema)
-        )
+        try:
+            options = write_options(self._kind, self._schema)
+            self._parquet = pq.ParquetWriter(self._stream, self._schema, **options)  # writes the first bytes
+        except BaseException:
+            self._discard()
+            raise
         return self
 
     def add_row_group(self, table: Any) -> None:
@@ -110,15 +113,14 @@ class PartWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            return
-        for give_up in (
-            self._parquet.close if self._parquet else None,
-            self._stream.close if self._stream else None,
-        ):
-            if give_up is not None:
+        if kind is not None:
+            self._discard()
+
+    def _discard(self) -> None:
+        for open_thing in (self._parquet, self._stream):
+            if open_thing is not None:
                 with contextlib.suppress(Exception):
-                    give_up()
+                    open_thing.close()
         with contextlib.suppress(OSError):
             self._disk.remove(self._temporary)
 

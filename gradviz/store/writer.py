@@ -36,7 +36,7 @@ class RunWriter:
                  on_tick: Callable[[], None] | None, inbox: Inbox | None = None) -> None:  # fmt: skip
         self.path = folder.run
         self._pid = os.getpid()
-        self._inbox = inbox or Inbox()
+        self._inbox = Inbox() if inbox is None else inbox
         self._session = Session(folder, self._inbox, flush_seconds, lock, on_tick)
         self._session.start(weakref.ref(self))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,9 @@ NEVER = 3600.0
 
 def make_layers(count: int) -> list[Layer]:
     """Layers `layer_0.weight`, `layer_1.weight`, ... of 100, 101, ... elements."""
-    return [Layer(i, f"layer_{i}.weight", (100 + i,), 100 + i, "float32", "Linear", True) for i in range(count)]
+    return [
+        Layer(i, f"layer_{i}.weight", (100 + i,), 100 + i, "float32", "Linear", True) for i in range(count)
+    ]
 
 
 def make_sums(rng: np.random.Generator, layers: int, phase: Phase) -> np.ndarray:
@@ -58,16 +60,21 @@ def make_sums(rng: np.random.Generator, layers: int, phase: Phase) -> np.ndarray
 
 def make_events(layers: Sequence[Layer], count: int, *, seed: int = 0, first: int = 0) -> list[EventRecord]:
     """Windows of reset, two micro-steps and an update, with a loss at each micro-step."""
+    return list(iterate_events(layers, count, seed=seed, first=first))
+
+
+def iterate_events(
+    layers: Sequence[Layer], count: int, *, seed: int = 0, first: int = 0
+) -> Iterator[EventRecord]:
+    """The events of `make_events`, one after the other."""
     rng = np.random.default_rng(seed)
     ids = np.array([layer.layer_id for layer in layers], dtype=np.int32)
     numels = np.array([layer.numel for layer in layers], dtype=np.int64)
-    events = []
     for event in range(first, first + count):
         micro_step, phase = WINDOW[event % 4]
         scalars = {"loss": float(event), "tokens": 7} if phase is Phase.MICRO_STEP else {}
         sums = make_sums(rng, len(layers), phase)
-        events.append(EventRecord(event, event // 4, micro_step, phase, event / 8, ids, numels, sums, scalars))
-    return events
+        yield EventRecord(event, event // 4, micro_step, phase, event / 8, ids, numels, sums, scalars)
 
 
 def write_run(parent: Path, layers: Sequence[Layer], batches: Iterable[Sequence[EventRecord]], *,
@@ -83,7 +90,9 @@ def write_run(parent: Path, layers: Sequence[Layer], batches: Iterable[Sequence[
     return folder.run
 
 
-def new_folder(parent: Path, layers: Sequence[Layer], *, disk: Disk | None = None, name: str = "run") -> RankFolder:
+def new_folder(
+    parent: Path, layers: Sequence[Layer], *, disk: Disk | None = None, name: str = "run"
+) -> RankFolder:
     """An empty run that is written to from this thread."""
     run = parent / name
     for kind in PART_KINDS:

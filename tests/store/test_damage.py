@@ -25,7 +25,9 @@ LAYERS = make_layers(3)
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_run(tmp_path_factory.mktemp("sound"), LAYERS, cut(make_events(LAYERS, 40), [10] * 4), final=False)
+    return write_run(
+        tmp_path_factory.mktemp("sound"), LAYERS, cut(make_events(LAYERS, 40), [10] * 4), final=False
+    )
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def foreign(path: Path) -> None:
 
 
 def our_columns_without_mark(path: Path) -> None:
-    pq.write_table(pq.read_table(path, partitioning=None), path)
+    pq.write_table(pq.read_table(path, partitioning=None).replace_schema_metadata(None), path)
 
 
 SPOILED: dict[str, Callable[[Path], object]] = {
@@ -117,7 +119,13 @@ def test_overlapping_parts_give_no_row_twice(run: Path) -> None:
 
 def test_other_files_in_the_folder_are_ignored(run: Path) -> None:
     folder = run / "gradients" / "rank=0"
-    for name in ("notes.txt", "part-1-2.parquet.tmp", "part-9-3.parquet", "data.parquet", ".part-1-2.parquet.tmp"):
+    for name in (
+        "notes.txt",
+        "part-1-2.parquet.tmp",
+        "part-9-3.parquet",
+        "data.parquet",
+        ".part-1-2.parquet.tmp",
+    ):
         (folder / name).write_bytes(b"x")
     opened = open_run(run)
     assert len(opened.gradients()) == 120
@@ -223,7 +231,9 @@ def test_a_string_bomb_is_never_decoded(run: Path) -> None:
     """The column `layer` is for outside readers: whatever it holds, this reader does not decode it."""
     path = part(run, 0)
     table = pq.read_table(path, partitioning=None)
-    bomb = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(table), dtype=np.int32)), pa.array(["x" * 10**7]))
+    bomb = pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(len(table), dtype=np.int32)), pa.array(["x" * 10**7])
+    )
     bombed = table.set_column(table.schema.get_field_index("layer"), "layer", bomb)
     pq.write_table(bombed.replace_schema_metadata(pq.read_metadata(path).metadata), path, store_schema=False)
     opened = open_run(run)

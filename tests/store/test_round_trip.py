@@ -51,7 +51,9 @@ def expected_rows(events: list[EventRecord], layers: list[Layer]) -> pd.DataFram
         frames.append(frame)
     rows = pd.concat(frames)
     order = rows["layer"].map({layer.name: at for at, layer in enumerate(layers)})
-    return rows.assign(order=order).sort_values(["order", "event"]).drop(columns="order").reset_index(drop=True)
+    return (
+        rows.assign(order=order).sort_values(["order", "event"]).drop(columns="order").reset_index(drop=True)
+    )
 
 
 def assert_holds(run: Run, events: list[EventRecord], layers: list[Layer]) -> None:
@@ -91,8 +93,15 @@ def test_ragged_events_survive(lengths: list[int], seed: int) -> None:
         if rng.random() < 0.9:
             events.append(
                 EventRecord(
-                    record.event, record.update, record.micro_step, record.phase, record.seconds,
-                    record.layer_ids[chosen], record.numels[chosen], fetch_sums(record)[chosen], record.scalars,
+                    record.event,
+                    record.update,
+                    record.micro_step,
+                    record.phase,
+                    record.seconds,
+                    record.layer_ids[chosen],
+                    record.numels[chosen],
+                    fetch_sums(record)[chosen],
+                    record.scalars,
                 )  # fmt: skip
             )
     with tempfile.TemporaryDirectory() as parent:
@@ -123,7 +132,9 @@ def test_overview_is_the_roll_up_of_all_rows(tmp_path: Path, final: bool) -> Non
             np.testing.assert_array_equal(got[f"{name}_max"], values.max() if len(values) else np.nan)
         micro = part[(part["phase"] == "micro_step") & part["micro_mean_abs"].notna()]
         assert got["micro_count"] == len(micro)
-        assert got["micro_mean_abs_sum"] == pytest.approx(micro["micro_mean_abs"].astype(float).sum(), rel=1e-12)
+        assert got["micro_mean_abs_sum"] == pytest.approx(
+            micro["micro_mean_abs"].astype(float).sum(), rel=1e-12
+        )
     assert overview.index.get_level_values("layer").categories.tolist() == [layer.name for layer in layers]
 
 
@@ -135,7 +146,9 @@ def test_queries_are_the_rows_that_a_filter_would_leave(tmp_path: Path) -> None:
     chosen = ["layer_7.weight", "layer_2.weight"]
     for updates in [None, (3, 3), (0, 10), (20, 1000), (70, 60)]:
         for phases in [None, "update", ["reset", Phase.MICRO_STEP]]:
-            got = run.gradients(layers=chosen, updates=updates, phases=phases, columns=["layer", "event", "l2"])
+            got = run.gradients(
+                layers=chosen, updates=updates, phases=phases, columns=["layer", "event", "l2"]
+            )
             keep = everything["layer"].isin(chosen)
             if updates:
                 keep &= everything["update"].between(*updates)

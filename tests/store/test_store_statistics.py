@@ -119,7 +119,8 @@ def test_ragged_and_regular_batches_give_the_same_columns() -> None:
     rng = np.random.default_rng(0)
     ids, numels = np.arange(3, dtype=np.int32), np.array([4, 5, 6])
     regular = [
-        EventRecord(e, 0, e, Phase.MICRO_STEP, 0.0, ids, numels, rng.random((3, SUMS_WIDTH)), {}) for e in range(4)
+        EventRecord(e, 0, e, Phase.MICRO_STEP, 0.0, ids, numels, rng.random((3, SUMS_WIDTH)), {})
+        for e in range(4)
     ]
     extra = EventRecord(4, 0, 4, Phase.UPDATE, 0.0, ids[1:2], numels[1:2], rng.random((1, SUMS_WIDTH)), {})
     without = gradient_columns(regular, [fetch_sums(record) for record in regular])
@@ -132,7 +133,15 @@ def test_ragged_and_regular_batches_give_the_same_columns() -> None:
 
 def test_sums_of_the_wrong_shape_are_refused() -> None:
     record = EventRecord(
-        7, 0, 0, Phase.RESET, 0.0, np.arange(2, dtype=np.int32), np.ones(2, int), np.zeros((3, SUMS_WIDTH)), {}
+        7,
+        0,
+        0,
+        Phase.RESET,
+        0.0,
+        np.arange(2, dtype=np.int32),
+        np.ones(2, int),
+        np.zeros((3, SUMS_WIDTH)),
+        {},
     )
     with pytest.raises(ValueError, match=r"event 7: sums of shape \(3, 10\) for 2 layers"):
         fetch_sums(record)

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from gradviz.errors import GradvizWarning, RunFolderError
-from gradviz.schema import SUMS_WIDTH, EventRecord, Phase, RunState
+from gradviz.schema import SUMS_WIDTH, EventRecord, RunState
 from gradviz.store import open_run
 from gradviz.store import session as sessions
 from gradviz.store.heartbeat import read_heartbeat
@@ -119,7 +119,9 @@ def test_layers_can_be_added(tmp_path: Path) -> None:
     assert rows.groupby("layer", observed=False)["event"].nunique().tolist() == [8, 8, 4]
     assert run.layers["layer"].tolist() == [layer.name for layer in LAYERS]
     assert writer.close() == 0
-    assert sorted(pd.read_parquet(writer.path / "gradients")["layer"].unique()) == run.layers["layer"].tolist()
+    assert (
+        sorted(pd.read_parquet(writer.path / "gradients")["layer"].unique()) == run.layers["layer"].tolist()
+    )
 
 
 def test_a_full_queue_drops_the_newest_and_counts(tmp_path: Path) -> None:
@@ -291,12 +293,16 @@ def test_a_hung_disk_holds_nothing_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("broken", ["a file", "below a file", "a NUL"])
 def test_a_folder_that_cannot_be_made(tmp_path: Path, broken: str) -> None:
     (tmp_path / "file").write_text("x")
-    parent = {"a file": tmp_path / "file", "below a file": tmp_path / "file" / "x", "a NUL": Path("\0")}[broken]
+    parent = {"a file": tmp_path / "file", "below a file": tmp_path / "file" / "x", "a NUL": Path("\0")}[
+        broken
+    ]
     with pytest.raises(RunFolderError, match="Cannot record into .*run_dir="):
         start_writer(parent, LAYERS)
 
 
-@pytest.mark.parametrize("name", ["../../etc", "", "a\0b", "🙂", "x" * 100_000, "\ud800", "a/b\\c", ".", "con\n"])
+@pytest.mark.parametrize(
+    "name", ["../../etc", "", "a\0b", "🙂", "x" * 100_000, "\ud800", "a/b\\c", ".", "con\n"]
+)
 def test_hostile_names_stay_inside(tmp_path: Path, name: str) -> None:
     from gradviz.store import RunWriter
 
@@ -324,7 +330,9 @@ def test_a_writer_that_is_forgotten_closes_itself(tmp_path: Path) -> None:
     gc.disable()
     del writer
     try:
-        wait_for(lambda: gone() is None)  # by reference counts alone; the thread looks for an instant at a time
+        wait_for(
+            lambda: gone() is None
+        )  # by reference counts alone; the thread looks for an instant at a time
     finally:
         gc.enable()
     wait_for(lambda: open_run(path).state is not RunState.LIVE)
@@ -403,7 +411,9 @@ for event in make_events(layers, 10):
 )
 def test_the_interpreters_exit_flushes(tmp_path: Path, ending: str, state: RunState, code: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(ending=ending), str(tmp_path)], cwd=Path.cwd(), capture_output=True
+        [sys.executable, "-c", SCRIPT.format(ending=ending), str(tmp_path)],
+        cwd=Path.cwd(),
+        capture_output=True,
     )
     assert done.returncode == code, done.stderr.decode()
     run = open_run(next(tmp_path.iterdir()))
