@@ -37,11 +37,14 @@ class Shelf:
 
 
 def shelves() -> list[Shelf]:
-    """The reader's own folder first, then the samples (unless they are the same)."""
+    """The reader's own folder first, then the samples (which may be the same)."""
     own, *samples = folders_to_show(recorded_folder())
+    if not samples:
+        return [Shelf("samples", own, _ids(own, SAMPLES))]
+    shipped = ((folder, _ids(folder, SAMPLES)) for folder in samples)
     return [
         Shelf("recorded", own, _ids(own, "")),
-        *(Shelf("samples", folder, found) for folder in samples if (found := _ids(folder, SAMPLES))),
+        *(Shelf("samples", folder, runs) for folder, runs in shipped if runs),
     ]
 
 

@@ -1,0 +1,75 @@
+"""Pictures of the real dashboard on the shipped sample runs: `python benchmarks/screenshots.py [FOLDER]`.
+
+Needs the extra `test` and Debian's chromium. Writes runs, accumulation and flow, each light and dark, as
+small PNG files; the README shows them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from PIL import Image  # noqa: E402  # after the path
+from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402
+
+from tests.app.served import CHROMIUM, CHROMIUM_FLAGS, serve  # noqa: E402
+
+WIDTH = 1200
+COLOURS = 128  # a palette makes a screenshot four times smaller and nobody sees it
+VIEWS = {
+    "runs": ("", 620),
+    "accumulation": (
+        "accumulation?run=samples:healthy-digits-n4-short-last-window&layer=0.weight&layer=4.weight&layer=6.weight"
+        "&windows=0-15&window=3",
+        1340,
+    ),
+    "flow": ("gradient_flow?run=samples:vanishing-deep-sigmoid&window=20&moment=4", 1150),
+}
+
+
+def main() -> None:
+    """Take them all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "app" / "pictures")
+    folder: Path = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(CHROMIUM_FLAGS))
+        with serve(ROOT / "sample_runs", Path(home)) as server:
+            for scheme in ("light", "dark"):
+                for name, (path, height) in VIEWS.items():
+                    page = chromium.new_page(
+                        viewport={"width": WIDTH, "height": height}, color_scheme=scheme, locale="en-US"
+                    )
+                    page.goto(f"{server.url}/{path}")
+                    _finish(page, charts={"runs": 0, "accumulation": 3, "flow": 1}[name])
+                    _save(page.screenshot(), folder / f"{name}-{scheme}.png")
+                    page.close()
+        chromium.close()
+
+
+def _finish(page: Page, *, charts: int) -> None:
+    """Wait until everything stands where it will stay."""
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=60_000)
+    last = page.locator(".js-plotly-plot .main-svg") if charts else page.get_by_test_id("stDataFrame")
+    expect(last.first).to_be_visible(timeout=60_000)
+    expect(page.locator(".js-plotly-plot")).to_have_count(charts, timeout=60_000)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=60_000)
+    page.wait_for_function("document.fonts.status === 'loaded'")
+    page.wait_for_load_state("networkidle")
+
+
+def _save(screenshot: bytes, path: Path) -> None:
+    image = Image.open(io.BytesIO(screenshot)).convert("RGB")
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path}  {path.stat().st_size / 1024:.0f} KB")
+
+
+if __name__ == "__main__":
+    main()
