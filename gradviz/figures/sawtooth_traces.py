@@ -56,28 +56,28 @@ def rise(pen: Pen, one: Sawtooth, place: int) -> None:
 def micro_bars(pen: Pen, one: Sawtooth, axis: ValueAxis, place: tuple[int, int]) -> None:
     """g_k of every micro-step, under the tooth it built; `place` of how many layers, side by side."""
     rows = (one.phase == Phase.MICRO_STEP) & (one.micro_nonfinite >= 0)
-    width = 0.8 / place[1]
+    wrong = rows & (one.micro_nonfinite > 0)
+    heights = axis.place(one.micro_value, one.micro_nonfinite)
     base = axis.bottom if axis.log else 0.0
-    wrong = one.micro_nonfinite[rows] > 0
-    pen.figure.add_trace(
-        go.Bar(
-            x=one.x[rows],
-            y=axis.place(one.micro_value, one.micro_nonfinite)[rows] - base,
-            base=base,
-            width=width,
-            offset=-0.9 + width * place[0],
-            marker={
-                "color": np.where(wrong, RED, line_colour(place[0])),
-                "opacity": 0.75,
-                "line": {"width": 0},
-            },
-            **_bar_hover(pen, one, rows),
-            yaxis="y2",
-            name=short_name(one.layer),
-            legendgroup=f"layer {place[0]}",
-            showlegend=False,
+    width = 0.8 / place[1]
+    for shown, colour in ((rows & ~wrong, line_colour(place[0])), (wrong, RED)):
+        if not shown.any():
+            continue
+        pen.figure.add_trace(
+            go.Bar(
+                x=one.x[shown],
+                y=heights[shown] - base,
+                base=base,
+                width=width,
+                offset=-0.9 + width * place[0],
+                marker={"color": colour, "opacity": 0.75, "line": {"width": 0}},
+                **_bar_hover(pen, one, shown),
+                yaxis="y2",
+                name=short_name(one.layer),
+                legendgroup=f"layer {place[0]}",
+                showlegend=False,
+            )
         )
-    )
 
 
 def _bar_hover(pen: Pen, one: Sawtooth, rows: Flags) -> dict[str, object]:
