@@ -18,7 +18,7 @@ class PowerCut(BaseException):
 
 
 class WatchedDisk(Disk):
-    """Calls `before` and `after` around each call that changes the file system, and each stream's first write."""
+    """Calls `before` and `after` around each call that changes the disk, and each stream's first write."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []

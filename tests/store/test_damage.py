@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +53,7 @@ def our_columns_without_mark(path: Path) -> None:
 SPOILED: dict[str, Callable[[Path], object]] = {
     "truncated": truncate,
     "zero bytes": lambda path: path.write_bytes(b""),
-    "garbage": lambda path: path.write_bytes(random.Random(0).randbytes(5000)),
+    "garbage": lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)),
     "half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
     "foreign": foreign,
     "no mark": our_columns_without_mark,
@@ -85,12 +84,12 @@ def test_a_spoiled_events_part_leaves_the_gradients(run: Path) -> None:
 def test_flipped_bits_never_change_a_number(run: Path) -> None:
     """A bit flipped anywhere is noticed or harmless: what is shown is what was written."""
     truth = open_run(run).gradients()
-    path, chance = part(run, 0), random.Random(1)
+    path, chance = part(run, 0), np.random.default_rng(1)
     whole = path.read_bytes()
     noticed = 0
     for _ in range(60):
         spoiled = bytearray(whole)
-        spoiled[chance.randrange(len(spoiled))] ^= 1 << chance.randrange(8)
+        spoiled[chance.integers(len(spoiled))] ^= 1 << chance.integers(8)
         path.write_bytes(spoiled)
         opened = open_run(run)
         rows = opened.gradients()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -56,8 +56,8 @@ def test_kill_loses_nothing_that_was_readable(tmp_path: Path, events: int) -> No
 
 @pytest.mark.soak
 def test_thirty_kills(tmp_path: Path) -> None:
-    chance = random.Random(0)
+    chance = np.random.default_rng(0)
     for number in range(30):
         parent = tmp_path / str(number)
-        run, seen = kill_at(parent / "runs", chance.randrange(700))
+        run, seen = kill_at(parent / "runs", int(chance.integers(700)))
         check(run, seen, parent)

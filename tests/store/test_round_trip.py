@@ -102,7 +102,7 @@ def test_ragged_events_survive(lengths: list[int], seed: int) -> None:
                     record.numels[chosen],
                     fetch_sums(record)[chosen],
                     record.scalars,
-                )  # fmt: skip
+                )
             )
     with tempfile.TemporaryDirectory() as parent:
         run = open_run(write_run(Path(parent), layers, cut(events, lengths)))

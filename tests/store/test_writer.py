@@ -266,9 +266,9 @@ def test_warnings_as_errors_do_not_stop_the_writer(tmp_path: Path, caplog: pytes
 def test_a_run_that_is_removed_is_not_made_again(tmp_path: Path) -> None:
     writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01)
     shutil.rmtree(writer.path)
-    with pytest.warns(GradvizWarning, match="recording into .* has stopped: its folder was removed"):
+    with pytest.warns(GradvizWarning, match=r"recording into .* has stopped: its folder was removed"):
         wait_for(lambda: not writer.put(make_events(LAYERS, 1)[0]))
-        assert writer.close() > 0
+    assert writer.close() > 0
     assert not writer.path.exists()
 
 
@@ -296,7 +296,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, broken: str) -> None:
     parent = {"a file": tmp_path / "file", "below a file": tmp_path / "file" / "x", "a NUL": Path("\0")}[
         broken
     ]
-    with pytest.raises(RunFolderError, match="Cannot record into .*run_dir="):
+    with pytest.raises(RunFolderError, match=r"Cannot record into .*run_dir="):
         start_writer(parent, LAYERS)
 
 
