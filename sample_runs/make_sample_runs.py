@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -54,7 +54,7 @@ def windows_of(batches: Batches, n: int) -> Iterator[Batches]:
 
 def mlp(width: int, depth: int, activation: type[nn.Module]) -> nn.Sequential:
     sizes = [64, *[width] * depth]
-    hidden = [part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), activation())]
+    hidden = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), activation())]
     return nn.Sequential(*hidden, nn.Linear(width, 10))
 
 
@@ -70,7 +70,9 @@ def train(
     reset: bool = True,
 ) -> None:
     """The loop that gradviz is made for; a short window is divided by its own length, as is right."""
-    with gradviz.watch(model, optimizer, run_dir=run_dir, name=name, accumulation_steps=n, strict=True) as recorder:
+    with gradviz.watch(
+        model, optimizer, run_dir=run_dir, name=name, accumulation_steps=n, strict=True
+    ) as recorder:
         for batches in epochs:
             for window in windows_of(batches, n):
                 for inputs, labels in window:
@@ -118,7 +120,9 @@ class CharacterModel(nn.Module):
         super().__init__()
         self.token = nn.Embedding(alphabet, width)
         self.position = nn.Embedding(length, width)
-        block = nn.TransformerEncoderLayer(width, 4, 4 * width, dropout=0.0, batch_first=True, norm_first=True)
+        block = nn.TransformerEncoderLayer(
+            width, 4, 4 * width, dropout=0.0, batch_first=True, norm_first=True
+        )
         self.blocks = nn.TransformerEncoder(block, depth, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, alphabet)

@@ -32,7 +32,7 @@ class Guard:
         """Do it; returns False where it failed. KeyboardInterrupt and SystemExit pass."""
         try:
             action(*args)
-        except Exception as error:  # noqa: BLE001  P1: nothing else of ours leaves a hook
+        except Exception as error:  # P1: nothing else of ours leaves a hook
             self.failed(error)
             return False
         return True

@@ -23,7 +23,9 @@ class Handle(Protocol):
 class HookListener(Protocol):
     """Told by the hooks; never raises."""
 
-    def see_gradient(self, slot: int, gradient: Tensor | None) -> None:
+    inside: bool  # between the begin and the end of a backward that is recorded
+
+    def see_gradient(self, slot: int, gradient: Tensor) -> None:
         """A parameter's gradient has arrived, before it is added to `p.grad`."""
 
     def before_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
@@ -41,7 +43,7 @@ def hook_gradient(listener: HookListener, slot: int, parameter: Tensor) -> Handl
         recorder = reference()
         if recorder is None:
             handle.remove()  # dropped without a close
-        else:
+        elif recorder.inside and gradient is not None:  # None: a custom function returned none
             recorder.see_gradient(slot, gradient)
 
     handle: Handle = parameter.register_hook(seen)

@@ -20,7 +20,7 @@ SUM_ORDER_IS_FREE = {"reassoc", "contract", "nsz"}  # vectorise the sums; NaN an
 
 
 def _pointer_cast(element: Any) -> Any:
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def cast(_typing: Any, address: Any) -> Any:  # noqa: ARG001  numba asks for the argument's type
         def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
@@ -31,7 +31,7 @@ def _pointer_cast(element: Any) -> Any:
 
 
 def _bit_cast(source: Any, target: Any) -> Any:
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def cast(_typing: Any, value: Any) -> Any:  # noqa: ARG001  as above
         def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
@@ -46,7 +46,7 @@ _as_float64s, _as_int64s = _pointer_cast(types.float64), _pointer_cast(types.int
 _float32_of, _float64_of = _bit_cast(types.int32, types.float32), _bit_cast(types.int64, types.float64)
 
 
-@numba.njit(fastmath=SUM_ORDER_IS_FREE)  # type: ignore[untyped-decorator]
+@numba.njit(fastmath=SUM_ORDER_IS_FREE)
 def _sums(x: Any) -> tuple[float, float]:
     total, squares = 0.0, 0.0
     for i in range(len(x)):  # from 0: numba then knows that no index is negative, and vectorises
@@ -56,7 +56,7 @@ def _sums(x: Any) -> tuple[float, float]:
     return total, squares
 
 
-@numba.njit  # type: ignore[untyped-decorator]
+@numba.njit
 def _top(bits: Any, magnitude: Any, integer: Any) -> Any:
     top = integer(0)
     for i in range(len(bits)):
@@ -66,7 +66,7 @@ def _top(bits: Any, magnitude: Any, integer: Any) -> Any:
     return top
 
 
-@numba.njit  # type: ignore[untyped-decorator]
+@numba.njit
 def _count(bits: Any, magnitude: Any, low: Any, high: Any, integer: Any) -> Any:
     count = integer(0)
     for i in range(len(bits)):
@@ -75,7 +75,7 @@ def _count(bits: Any, magnitude: Any, low: Any, high: Any, integer: Any) -> Any:
     return count
 
 
-@numba.njit  # type: ignore[untyped-decorator]
+@numba.njit
 def _measure(
     x: Any, bits: Any, integer: Any, magnitude: Any, infinity: Any, out: Any, row: int, count_zeros: bool
 ) -> Any:
@@ -101,7 +101,7 @@ def _measure(
     return top
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")
 def measure_float32(address: int, n: int, out: Any, row: int, count_zeros: bool) -> None:
     """Write L1, SQUARES, MAX, NONFINITE (and ZEROS) of `n` float32 at `address` into `out[row]`."""
     x = numba.carray(_as_float32s(numba.uint64(address)), n)
@@ -110,7 +110,7 @@ def measure_float32(address: int, n: int, out: Any, row: int, count_zeros: bool)
     out[row, 2] = _float32_of(_measure(x, bits, np.int32, magnitude, infinity, out, row, count_zeros))
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")
 def measure_float64(address: int, n: int, out: Any, row: int, count_zeros: bool) -> None:
     """Write L1, SQUARES, MAX, NONFINITE (and ZEROS) of `n` float64 at `address` into `out[row]`."""
     x = numba.carray(_as_float64s(numba.uint64(address)), n)

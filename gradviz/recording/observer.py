@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from numpy.typing import NDArray
 from torch.optim import Optimizer
 
 from gradviz.recording.board import GradientBoard
@@ -33,8 +33,9 @@ class Observer:
         read_scale: ReadScale,
     ) -> None:
         self.slots: list[int] = []  # those recorded: trainable and hooked
-        self.inside = False  # between the begin and the end of a backward that is recorded
+        self.see_gradient = board.see
         self.logged: dict[str, Scalar] = {}
+        self._rows = np.zeros(0, np.int32), np.zeros(0, np.int64)  # ids and numels of `slots`
         self._watched, self._board, self._windows, self._writer = watched, board, windows, writer
         self._read_scale = read_scale
         self._began, self._event = time.monotonic(), 0
@@ -46,23 +47,24 @@ class Observer:
     def add_slot(self, slot: int) -> None:
         """Record `slot` from now on."""
         self.slots = sorted([*self.slots, slot])
+        ids = np.array(self.slots, dtype=np.int32)
+        self._rows = ids, self._watched.numels[ids]
 
-    def begin_backward(self, tensors: Any) -> None:
-        """What is left of the last window (`reset`), or was changed since the last backward (`edit`)."""
+    def begin_backward(self, tensors: Any) -> bool:
+        """What is left of the last window (`reset`), or was changed since the last backward (`edit`).
+
+        Returns whether this window is recorded.
+        """
         self._windows.begin()
         if not self._windows.recorded:
-            return
+            return False
         fresh = self._windows.fresh
         edited = self._board.begin(self.slots, fresh=fresh)
         if fresh or edited:
             # not an event yet: this backward may belong to another model
             self._pending = (Phase.RESET if fresh else Phase.EDIT, self._board.sums(), self._seconds())
         self._loss = loss_of(tensors)
-        self.inside = True
-
-    def see_gradient(self, slot: int, gradient: Tensor) -> None:
-        """This backward's own gradient of one parameter, before it is added."""
-        self._board.see(slot, gradient)
+        return True
 
     def end_backward(self) -> None:
         """A `micro_step`, if this backward reached a watched parameter at all."""
@@ -128,28 +130,33 @@ class Observer:
             self._emit(Phase.RESET, self._board.sums(), {})
 
     def _emit(
-        self, phase: Phase, sums: Sums, scalars: dict[str, Scalar], *, slots: list[int] | None = None, seconds: float = -1
+        self,
+        phase: Phase,
+        sums: Sums,
+        scalars: dict[str, Scalar],
+        *,
+        slots: list[int] | None = None,
+        seconds: float | None = None,
     ) -> None:
-        rows = self.slots if slots is None else [slot for slot in slots if slot in set(self.slots)]
-        record = EventRecord(
-            event=self._event,
-            update=self._windows.update,
-            micro_step=0 if phase is Phase.RESET else self._windows.micro_step,
-            phase=phase,
-            seconds=seconds if seconds >= 0 else self._seconds(),
-            layer_ids=np.array(rows, dtype=np.int32),
-            numels=self._watched.numels[rows],
-            sums=_rows_of(sums, rows, len(self._watched)),
-            scalars=scalars,
+        ids, numels = self._rows if slots is None else self._rows_of(slots)
+        windows = self._windows
+        micro_step = 0 if phase is Phase.RESET else windows.micro_step
+        moment = self._seconds() if seconds is None else seconds
+        rows = sums if len(ids) == len(self._watched) else _only(sums, ids)
+        self._writer.put(
+            EventRecord(self._event, windows.update, micro_step, phase, moment, ids, numels, rows, scalars)
         )
         self._event += 1
-        self._writer.put(record)
+
+    def _rows_of(self, slots: list[int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        if slots == self.slots:
+            return self._rows
+        ids = np.array(sorted(set(slots) & set(self.slots)), dtype=np.int32)
+        return ids, self._watched.numels[ids]
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
 
 
-def _rows_of(sums: Sums, rows: list[int], count: int) -> Sums:
-    if len(rows) == count:
-        return sums
+def _only(sums: Sums, rows: NDArray[np.int32]) -> Sums:
     return (lambda: sums()[rows]) if callable(sums) else sums[rows]

@@ -84,7 +84,9 @@ def find_parameters(model: object) -> WatchedParameters:
 
 
 def _owners(model: nn.Module) -> dict[str, str]:
-    return {_plain(name): type(module).__name__ for name, module in model.named_modules(remove_duplicate=False)}
+    return {
+        _plain(name): type(module).__name__ for name, module in model.named_modules(remove_duplicate=False)
+    }
 
 
 def _pairs(model: object) -> list[Named]:

@@ -61,8 +61,9 @@ class ActiveRecorder(Recorder):
     def __init__(self, watched: WatchedParameters, observer: Observer, writer: RunWriter) -> None:
         self.run_path = writer.path
         self.watched = watched
-        self.closed = False
+        self.inside = self.closed = False
         self._observer, self._writer = observer, writer
+        self._see = observer.see_gradient  # the board's own method: one call less a parameter
         self._guard = Guard(writer.note_error)
         self._pid = os.getpid()
         self._handles: dict[int, Handle] = {}
@@ -90,25 +91,32 @@ class ActiveRecorder(Recorder):
 
     def begin_backward(self, tensors: Any) -> None:
         """An outermost backward is about to begin."""
-        if not self._idle():
-            self._guard(self._begin_backward, tensors)
+        if self._idle():
+            return
+        try:
+            if len(self._handles) < len(self.watched):
+                self._thaw()
+            self.inside = self._observer.begin_backward(tensors)
+        except Exception as error:  # P1: nothing of ours leaves a hook
+            self._guard.failed(error)
 
-    def _begin_backward(self, tensors: Any) -> None:
-        if len(self._handles) < len(self.watched):
-            self._thaw()
-        self._observer.begin_backward(tensors)
-
-    def see_gradient(self, slot: int, gradient: Tensor | None) -> None:
-        """A parameter's gradient has arrived; None where a custom function returned none."""
-        if self._observer.inside and gradient is not None:
-            self._guard(self._observer.see_gradient, slot, gradient)
+    def see_gradient(self, slot: int, gradient: Tensor) -> None:
+        """A parameter's gradient has arrived, inside a backward that is recorded."""
+        try:
+            self._see(slot, gradient)
+        except Exception as error:
+            self._guard.failed(error)
 
     def end_backward(self, completed: bool) -> None:
         """The outermost backward is over; what a failed one left in `p.grad` is seen at the next look."""
-        if self._observer.inside:
-            self._observer.inside = False
-            if completed and not self._idle() and self._guard(self._observer.end_backward):
-                self._guard.passed()
+        recorded, self.inside = self.inside, False
+        if not recorded or not completed or self.closed:
+            return
+        try:
+            self._observer.end_backward()
+            self._guard.passed()
+        except Exception as error:
+            self._guard.failed(error)
 
     def before_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """An optimizer is about to take its step; a closure is wrapped, for its gradient is consumed after it."""
@@ -122,7 +130,11 @@ class ActiveRecorder(Recorder):
             self._guard(self._observer.consume, optimizer, slots)
             return None
         watched = self._watched_closure(closure, optimizer, slots)
-        return ((args[0], watched, *args[2:]), kwargs) if len(args) > 1 else (args, {**kwargs, "closure": watched})
+        return (
+            ((args[0], watched, *args[2:]), kwargs)
+            if len(args) > 1
+            else (args, {**kwargs, "closure": watched})
+        )
 
     def _watched_closure(self, closure: Callable[[], Any], optimizer: Optimizer, slots: list[int]) -> Any:
         def watched() -> Any:
@@ -149,7 +161,9 @@ class ActiveRecorder(Recorder):
         for name, value in scalars.items():
             scalar = scalar_of(value)
             if scalar is None:
-                warn(f"recorder.log({name}=...) takes a number or a tensor of one number, not {_shown(value)}.")
+                warn(
+                    f"recorder.log({name}=...) takes a number or a tensor of one number, not {_shown(value)}."
+                )
             else:
                 self._observer.logged[name] = scalar
 

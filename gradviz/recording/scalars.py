@@ -25,7 +25,7 @@ def _of_tensor(value: Tensor) -> Scalar | None:
     if value.numel() != 1 or value.is_complex():
         return None
     if value.is_cpu:
-        return float(value.detach())
+        return float(value.item())
     snapshot = value.detach().clone()  # the user may go on adding to it
     return lambda: float(snapshot)
 

@@ -43,24 +43,27 @@ class Gauge:
     def __init__(self, kernels: dict[torch.dtype, Kernel]) -> None:
         self._kernels = kernels
 
-    def measure(self, x: Tensor, out: NDArray[np.float64], row: int, *, count_zeros: bool = False) -> None:
-        """Write L1, SQUARES, MAX, NONFINITE (and ZEROS) of `x` into `out[row]`."""
-        kernel = self._kernels.get(x.dtype)
+    def measure(self, x: Tensor, out: NDArray[np.float64], row: int, count_zeros: bool = False) -> int:
+        """Write L1, SQUARES, MAX, NONFINITE (and ZEROS) of `x` into `out[row]`; returns its number of elements."""
+        kernel, numel = self._kernels.get(x.dtype), x.numel()
         if kernel is not None and x.layout is torch.strided and (x.is_contiguous() or _is_dense(x)):
-            kernel(x.data_ptr(), x.numel(), out, row, count_zeros)
-        else:
-            self._measure_in_pieces(x, out, row)
+            kernel(x.data_ptr(), numel, out, row, count_zeros)
+            return numel
+        totals = self._measure_in_pieces(x)
+        width = WIDTH if count_zeros else ZEROS
+        out[row, :width] = totals[:width]
+        return 0 if x.layout is not torch.strided else numel
 
-    def _measure_in_pieces(self, x: Tensor, out: NDArray[np.float64], row: int) -> None:
-        totals, numel = np.zeros(WIDTH), x.numel()
+    def _measure_in_pieces(self, x: Tensor) -> NDArray[np.float64]:
+        totals = np.zeros(WIDTH)
         with torch.no_grad():
             for piece in _pieces(_values(x)):
                 part = self._measure_piece(piece)
                 top = np.maximum(totals[MAX], part[MAX])  # NaN wins
                 totals += part
                 totals[MAX] = top
-        totals[ZEROS] += numel - _values(x).numel()  # a sparse gradient is zero where it stores nothing
-        out[row, :WIDTH] = totals
+        totals[ZEROS] += x.numel() - _values(x).numel()  # a sparse gradient is zero where it stores nothing
+        return totals
 
     def _measure_piece(self, piece: Tensor) -> NDArray[np.float64]:
         scratch = _magnitudes(piece)
@@ -70,7 +73,8 @@ class Gauge:
             kernel(scratch.data_ptr(), scratch.numel(), part, 0, True)
         else:
             part[0] = measure_on_device(scratch).numpy()
-        return part[0]
+        row: NDArray[np.float64] = part[0]
+        return row
 
 
 def measure_on_device(x: Tensor) -> Tensor:
@@ -97,7 +101,8 @@ def measure_on_device(x: Tensor) -> Tensor:
 
 def _row_norms(body: Tensor, order: int) -> Tensor:
     wide = body.dtype if body.dtype is torch.float64 else torch.float32
-    return torch.linalg.vector_norm(body, order, dim=1, dtype=wide).double()
+    norms: Tensor = torch.linalg.vector_norm(body, order, dim=1, dtype=wide)
+    return norms.double()
 
 
 def _values(x: Tensor) -> Tensor:

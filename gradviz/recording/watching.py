@@ -67,7 +67,11 @@ def watch(
         optimizers = _optimizers(optimizer)
         _check_counts(every=every, accumulation_steps=accumulation_steps)
         _supersede(watched)
-        settings = {"accumulation_steps": accumulation_steps, "every": every, "model_class": type(model).__name__}
+        settings = {
+            "accumulation_steps": accumulation_steps,
+            "every": every,
+            "model_class": type(model).__name__,
+        }
         writer = _open_writer(watched, run_dir, name or type(model).__name__, settings, strict=strict)
     except GradvizError as error:
         if strict:

@@ -196,7 +196,7 @@ def test_our_own_failure_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder, writer = record(model, optimizer)
     monkeypatch.setattr(GradientBoard, "see", broken)
     monkeypatch.setattr(GradientBoard, "look", broken)
-    with pytest.warns(GradvizWarning) as warned:
+    with pytest.warns(GradvizWarning) as warned:  # noqa: PT031  the whole story is watched
         model(batches(1)[0]).sum().backward()
         for _ in range(5):
             optimizer.step()
@@ -218,7 +218,7 @@ def test_the_users_own_exception_passes_unchanged() -> None:
         raise KeyboardInterrupt
 
     model[0].weight.register_hook(stop)
-    with pytest.raises(KeyboardInterrupt, match="^$"), recorder:
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), recorder:
         model(batches(1)[0]).sum().backward()
 
 
