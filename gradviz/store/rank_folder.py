@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.errors import DamagedPartError
-from gradviz.schema import EventRecord, Layer
+from gradviz.schema import EventRecord, Layer, Phase
 from gradviz.store import manifest as manifests
 from gradviz.store.batches import LayerNames, event_table, gradient_table, read_scalars
 from gradviz.store.files import Disk
@@ -67,12 +67,14 @@ class RankFolder:
         self._write("events", events, [event_table(records, scalars)])
         self._write("gradients", events, _row_groups(rows))
         self.tail.append(TailPart(events, len(records), rows.num_rows))
-        last = records[-1]
+        updates = (record.update for record in records if record.phase == Phase.UPDATE)
         self.heartbeat = replace(
             self.heartbeat,
-            events=self.heartbeat.events + len(records), last_event=last.event, last_update=last.update,
+            events=self.heartbeat.events + len(records),
+            last_event=records[-1].event,
+            last_update=max(updates, default=self.heartbeat.last_update),
             last_event_at=time.time(),
-        )  # fmt: skip
+        )
 
     def _write(self, kind: str, events: EventRange, row_groups: Sequence[Any]) -> None:
         folder = part_folder(self.run, kind, self.rank)

@@ -47,6 +47,7 @@ def test_ls_as_json(gradviz: Command, tmp_path: Path) -> None:
     run = record(tmp_path / "elsewhere", "mine")
     (told,) = json.loads(gradviz("ls", tmp_path / "elsewhere", "--json").out)
     assert told["path"] == str(run)
+    assert told["updates"] == 3
     assert (told["name"], told["state"], told["layers"], told["accumulation_steps"]) == (
         "mine",
         "finished",
