@@ -72,8 +72,7 @@ class RunWriter:
             flush_seconds: at most so much is lost by kill -9.
             on_tick: called once a flush on the writer's thread. It must not hold the writer strongly.
             durable: force each part to the device (fsync).
-            disk: the file system; another one in tests.
-            inbox: the queue; another one in tests.
+            disk, inbox: the file system and the queue; others in tests.
 
         Raises:
             RunFolderError: the folder cannot be created.
@@ -84,17 +83,11 @@ class RunWriter:
             "torch_version": str(torch_version), "flush_seconds": flush_seconds,
         }  # fmt: skip
         manifest = manifests.compose(name, layers, **facts)
-        lock = None
         try:
             run = _make_run_folder(disk, Path(parent), name)
-            for kind in PART_KINDS:
-                disk.make_folder(part_folder(run, kind, rank), parents=True)
-            lock = take_lock(run, rank)
-            disk.create(run / manifests.FILE_NAME, manifests.encode(manifest))
             folder = RankFolder(run, rank, manifest, layers, disk=disk, durable=durable)
-            folder.write_heartbeat()
+            lock = _begin(folder)
         except (OSError, ValueError) as error:
-            release_lock(lock)
             raise RunFolderError(
                 f"Cannot record into {Path(parent).absolute()}: {error}. "
                 "Choose another folder with run_dir=... or $GRADVIZ_DIR."
@@ -138,6 +131,20 @@ class RunWriter:
         if threading.current_thread() is not self._session.thread:
             self._session.join(timeout)
         return self._session.not_written()
+
+
+def _begin(folder: RankFolder) -> int | None:
+    """Make the folders of the parts, lock the rank, write `run.json` and the first heartbeat; the lock."""
+    for kind in PART_KINDS:
+        folder.disk.make_folder(part_folder(folder.run, kind, folder.rank), parents=True)
+    lock = take_lock(folder.run, folder.rank)
+    try:
+        folder.disk.create(folder.run / manifests.FILE_NAME, manifests.encode(folder.manifest))
+        folder.write_heartbeat()
+    except BaseException:
+        release_lock(lock)
+        raise
+    return lock
 
 
 def _make_run_folder(disk: Disk, parent: Path, name: str) -> Path:
