@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -93,13 +92,13 @@ class Rehearsal:
             sums[:, [MICRO_L1, MICRO_SQUARES, MICRO_MAX]] *= factor[:, ::-1]
             scalars = {"loss": self.random.random(), "lr": 0.1} if phase == "micro_step" else {}
             yield EventRecord(
-                event, int(update) + again * windows, int(micro_step), Phase[str(phase).upper()], event * 0.01,
+                event, int(update) + again * windows, int(micro_step), Phase[str(phase).upper()], event / 100,
                 self.ids, self.numels, sums, scalars,
             )  # fmt: skip
 
 
 def _add_previous(sums: np.ndarray, cosine: np.ndarray) -> None:
-    """Sum of squares of G_{k-1} from that of G_k, of g_k and their cosine: the positive root of a quadratic."""
+    """Sum of squares of G_{k-1} from those of G_k and g_k and their cosine: the root of a quadratic."""
     own = np.sqrt(sums[..., MICRO_SQUARES])
     root = np.sqrt(np.maximum(sums[..., SQUARES] - (1 - cosine**2) * own**2, 0)) - cosine * own
     sums[..., PREVIOUS_SQUARES] = np.where(np.isnan(cosine), np.nan, root**2)
@@ -116,19 +115,21 @@ def new_folder(parent: Path, layers: list[Layer], *, durable: bool) -> RankFolde
     return RankFolder(run, 0, manifest, layers, disk=Disk(), durable=durable)
 
 
-def write(folder: RankFolder, records: list[EventRecord]) -> float:
-    """Write one batch; returns seconds."""
-    start = time.perf_counter()
-    folder.write_batch(records, [record.sums for record in records])  # type: ignore[misc]
-    return time.perf_counter() - start
+def timed(work: Callable[[], object]) -> np.ndarray:
+    """Seconds of wall time and of this process's CPU time: on a busy machine the second one is the fairer."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return np.array([time.perf_counter() - wall, time.process_time() - cpu])
 
 
-def merge(folder: RankFolder, *, final: bool = False) -> float:
-    """Merge what is due; returns seconds."""
-    start = time.perf_counter()
-    for _ in folder.merge(final=final):
-        pass
-    return time.perf_counter() - start
+def write(folder: RankFolder, records: list[EventRecord]) -> np.ndarray:
+    """Write one batch; returns its times."""
+    return timed(lambda: folder.write_batch(records, [np.asarray(record.sums) for record in records]))
+
+
+def merge(folder: RankFolder, *, final: bool = False) -> np.ndarray:
+    """Merge what is due; returns its times."""
+    return timed(lambda: list(folder.merge(final=final)))
 
 
 def bytes_a_value(run: Run) -> None:
@@ -152,7 +153,7 @@ def flushes(run: Run, parent: Path, repeats: int) -> None:
     """One flush of 100 layers x 64 micro-steps, with and without fsync, interleaved."""
     rehearsal = Rehearsal(run, 100)
     micro_steps = [record for record in rehearsal.events(200) if record.phase is Phase.MICRO_STEP][:64]
-    seconds: dict[bool, list[float]] = {False: [], True: []}
+    seconds: dict[bool, list[np.ndarray]] = {False: [], True: []}
     for _ in range(repeats):
         for durable, measured in seconds.items():
             folder = new_folder(parent, rehearsal.layers, durable=durable)
@@ -168,7 +169,7 @@ def merges(run: Run, parent: Path, events: int) -> None:
     rehearsal = Rehearsal(run, 250)
     folder = new_folder(parent, rehearsal.layers, durable=False)
     batch: list[EventRecord] = []
-    merging = writing = micro_steps = 0.0
+    merging, writing, micro_steps = np.zeros(2), np.zeros(2), 0
     for record in rehearsal.events(events):
         batch.append(record)
         micro_steps += record.phase is Phase.MICRO_STEP
@@ -177,12 +178,9 @@ def merges(run: Run, parent: Path, events: int) -> None:
             merging += merge(folder)
             batch = []
     merging += merge(folder, final=True)
-    row(
-        f"merging at 250 layers, {events:,} events, a micro-step",
-        f"{1e3 * merging / micro_steps:.3f} ms",
-        "0.2 ms",
-    )
-    row("flushing at 250 layers, the same run, a micro-step", f"{1e3 * writing / micro_steps:.3f} ms", "")
+    what = f"{micro_steps:,} micro-steps of 250 layers, for each"
+    row(f"merging, {what}", milliseconds([merging / micro_steps]), "0.2 ms")
+    row(f"flushing, {what}", milliseconds([writing / micro_steps]), "")
     shutil.rmtree(folder.run)
 
 
@@ -211,12 +209,10 @@ def queries(run: Run, parent: Path, rows: int, repeats: int) -> None:
             ("", lambda: big.gradients(layers=[layer], columns=["event", "micro_step", "l2", "micro_l2"])),
         "events, the whole run": ("", big.events),
     }  # fmt: skip
-    seconds: dict[str, list[float]] = {name: [] for name in asked}
+    seconds: dict[str, list[np.ndarray]] = {name: [] for name in asked}
     for _ in range(repeats):
         for name, (_, query) in asked.items():
-            start = time.perf_counter()
-            query()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(timed(query))
     print(f"queries on {rows:,} rows, warm (a new Run a first time: {first_query(folder.run, layer):.0f} ms)")
     for name, (target, _) in asked.items():
         row(f"  {name}", milliseconds(seconds[name][1:]), target)
@@ -226,17 +222,17 @@ def queries(run: Run, parent: Path, rows: int, repeats: int) -> None:
 
 def first_query(path: Path, layer: str) -> float:
     """Milliseconds of opening a run and asking for one sawtooth, footers not cached."""
-    start = time.perf_counter()
-    open_run(path).gradients(layers=[layer], updates=(0, 199))
-    return 1e3 * (time.perf_counter() - start)
+    return float(1e3 * timed(lambda: open_run(path).gradients(layers=[layer], updates=(0, 199)))[0])
 
 
-def milliseconds(seconds: list[float]) -> str:
-    return f"{1e3 * statistics.median(seconds):.1f} ms"
+def milliseconds(times: list[np.ndarray]) -> str:
+    """Median wall time, and median CPU time in brackets."""
+    wall, cpu = 1e3 * np.median(times, axis=0)
+    return f"{wall:.3g} ms (cpu {cpu:.3g})"
 
 
 def row(name: str, measured: str, target: str) -> None:
-    print(f"{name:<70} {measured:>10}" + (f"   target {target}" if target else ""))
+    print(f"{name:<66} {measured:>20}" + (f"   target {target}" if target else ""))
 
 
 def main() -> None:

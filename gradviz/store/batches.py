@@ -50,7 +50,9 @@ def gradient_table(records: Sequence[EventRecord], sums: Sequence[Floats], names
     columns = gradient_columns(records, sums)
     arrays = [as_arrow(column.values, column.exists) for column in columns.values()]
     layer = names.column(columns["layer_id"].values.astype(np.int32, copy=False))
-    return pa.Table.from_arrays([*arrays, layer], names=[*columns, "layer"]).select(gradient_schema().names)
+    by_name = dict(zip([*columns, "layer"], [*arrays, layer], strict=True))
+    schema = gradient_schema()
+    return pa.Table.from_arrays([by_name[name] for name in schema.names], schema=schema)
 
 
 def scalar_name(name: object) -> str:

@@ -27,20 +27,25 @@ _INDEX_TYPES: Final[Mapping[str, Any]] = {
     "phase": pa.int8(),
     "layer_id": pa.int32(),
 }
-_LAYER: Final = ("layer", pa.dictionary(pa.int32(), pa.string()))
+_LAYER: Final = pa.field("layer", pa.dictionary(pa.int32(), pa.string()), nullable=False)
+
+
+def _index_fields(names: Sequence[str]) -> list[Any]:
+    # required, not optional: saves the levels that say where nulls are, in writing and in reading
+    return [pa.field(name, _INDEX_TYPES[name], nullable=False) for name in names]
 
 
 def gradient_schema() -> Any:
     """Columns of a `gradients` part: fixed-width numbers, and `layer` for outside readers only."""
     numbers = [(name, pa.int64() if name in COUNTS else pa.float32()) for name in STATISTICS]
-    return pa.schema([*_INDEX_TYPES.items(), *numbers, _LAYER])
+    return pa.schema([*_index_fields(INDEX_COLUMNS), *numbers, _LAYER])
 
 
 def event_schema(scalars: Sequence[str] = ()) -> Any:
     """Columns of an `events` part; `scalars` are the logged ones that this part has."""
-    index = [(name, _INDEX_TYPES[name]) for name in EVENT_COLUMNS[:-1]]
+    index = [*_index_fields(EVENT_COLUMNS[:-1]), pa.field("seconds", pa.float64(), nullable=False)]
     known = [(name, pa.int64() if name in INTEGER_SCALARS else pa.float64()) for name in KNOWN_SCALARS]
-    return pa.schema([*index, ("seconds", pa.float64()), *known, *((name, pa.float64()) for name in scalars)])
+    return pa.schema([*index, *known, *((name, pa.float64()) for name in scalars)])
 
 
 def overview_schema() -> Any:

@@ -101,13 +101,16 @@ def _tables(sources: Sequence[PartFile], names: LayerNames) -> Iterator[Any]:
     cursors = [_Cursor(source) for source in sources]
     empty = gradient_schema().empty_table().select(_NUMBERS)
     for last_layer in _last_layers(sources, names.layer_ids):
-        rows = pa.concat_tables([empty, *(table for cursor in cursors for table in cursor.take(last_layer))])
+        taken = [table for cursor in cursors for table in cursor.take(last_layer)]
+        rows = pa.concat_tables([empty, *taken], promote_options="default")
         if not rows.num_rows:
             continue
         layer_ids = rows.column("layer_id").to_numpy()
         order = layer_order(layer_ids)
         ordered = rows.combine_chunks().take(pa.array(order))
-        yield ordered.append_column("layer", names.column(layer_ids[order]))
+        yield pa.Table.from_arrays(
+            [*ordered.columns, names.column(layer_ids[order])], schema=gradient_schema()
+        )
 
 
 def _last_layers(sources: Sequence[PartFile], layer_ids: NDArray[np.int32]) -> list[int]:

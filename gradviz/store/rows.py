@@ -44,7 +44,7 @@ class RunRows:
         tables = [gradient_schema().empty_table().select(needed)]
         for part, groups in chosen:
             tables += [_select(table, query).select(needed) for table in self._read(part, groups, read)]
-        return pa.concat_tables(tables)
+        return pa.concat_tables(tables, promote_options="default")
 
     def events(self, updates: tuple[int, int] | None, columns: Sequence[str] | None = None) -> Any:
         """Rows of events whose gradients part is in place: that part is the commit."""

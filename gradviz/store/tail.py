@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradviz.store.parts import EventRange
 
-FAN_IN = 32
+FAN_IN = 64
 SEGMENT_EVENTS = 4_096
 SEGMENT_ROWS = 2**22  # reached first with more than 1,024 layers
 
@@ -22,8 +22,8 @@ class TailPart:
 
     @property
     def size_class(self) -> int:
-        """0 for up to 31 events, 1 for up to 1,023, 2 for up to 32,767."""
-        return (self.count.bit_length() - 1) // 5
+        """0 for up to 63 events, 1 for up to 4,095: then a segment is full."""
+        return (self.count.bit_length() - 1) // 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class MergePlan:
 
 
 def plan_merge(tail: Sequence[TailPart], *, final: bool = False) -> MergePlan | None:
-    """Decide what to merge now: all when a segment is full or the run ends, else 32 parts of a size."""
+    """Decide what to merge now: all when a segment is full or the run ends, else 64 parts of a size."""
     full = (
         sum(part.count for part in tail) >= SEGMENT_EVENTS or sum(part.rows for part in tail) >= SEGMENT_ROWS
     )
     if full or (final and tail):
         return MergePlan(tuple(tail), seals=True)
-    for size_class in range(3):
+    for size_class in range(2):
         start = len(tail)
         while start and tail[start - 1].size_class <= size_class:
             start -= 1
