@@ -27,7 +27,7 @@ from gradviz.analysis import STATISTICS, Sawtooth
 MOST_LAYERS = 6  # lines that one picture can tell apart
 FIRST_LAYERS = 3
 FIRST_WINDOWS = 16  # windows shown until the reader chooses: as many teeth as a screen shows well
-METRIC_WIDTH = 190  # five beside each other on a wide screen, two on a phone
+METRIC_WIDTH = 165  # five beside each other on a wide screen, two on a phone
 WHOLE_MODEL = "*"
 
 

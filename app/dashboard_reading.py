@@ -69,7 +69,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished figure (a `go.Figure`: this room does not import plotly) and what it was made of.
+    """A finished figure (a `go.Figure`, or None: this room does not import plotly) and what it was made of.
 
     Its title and sentence stand above it as text of the page, where they wrap, scale and can be read aloud.
     """
@@ -81,8 +81,11 @@ class Picture:
 
     @classmethod
     def of(cls, figure: Any, record: Any) -> Picture:
-        """Take the words out of the figure."""
+        """Take the words out of the figure; one without anything drawn is its sentence alone."""
         words = figure.layout.title
+        if not figure.data:
+            reasons = (_plain(annotation.text) for annotation in figure.layout.annotations)
+            return cls(None, _plain(words.text), " ".join(reasons), record)
         picture = cls(figure, _plain(words.text), _plain(words.subtitle.text), record)
         figure.update_layout(title={"text": "", "subtitle": {"text": ""}}, margin={"t": 16})
         return picture

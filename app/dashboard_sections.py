@@ -17,10 +17,12 @@ from gradviz.errors import GradvizError
 FULL_ROWS = 12
 
 
-def page_head(name: str) -> None:
-    """Title of a page and the question that it answers; the language at the right."""
+@contextmanager
+def page_head(name: str) -> Iterator[None]:
+    """Title of a page and the question that it answers; what the body draws stands between it and the language."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.title(say(f"{name}.title"), anchor=False, width="stretch")
+        st.title(say(f"{name}.title"), anchor=False, width="content")
+        yield
         _choose_language()
     st.caption(say(f"{name}.question"))
 
@@ -51,8 +53,10 @@ def section(name: str, *, heading: bool = True) -> Iterator[None]:
 def show_picture(name: str, picture: Picture) -> None:
     """What the picture says in words, how to read it, and the picture."""
     st.subheader(escape(picture.title), anchor=False, help=say(f"{name}.help"))
-    if picture.sentence:
-        st.caption(escape(picture.sentence))
+    if picture.figure is None:
+        st.info(escape(picture.sentence), icon=":material/info:")
+        return
+    st.caption(escape(picture.sentence))
     st.plotly_chart(picture.figure, key=name, config={"displaylogo": False})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import streamlit as st
 
@@ -35,33 +36,45 @@ def _sparkline(stamp: int, _run: Run) -> str:  # noqa: ARG001  # `stamp` is the 
         layers=[str(_run.layers["layer"].iloc[0])],
         updates=(max(last - WINDOWS + 1, 0), last),
         phases=["reset", "micro_step"],
-        columns=["mean_abs", "micro_step"],
+        columns=["mean_abs", "nonfinite", "micro_step"],
     )
-    values = [_finite(value) for value in rows["mean_abs"].astype(float)]
+    broken = rows["nonfinite"].fillna(0) > 0
+    values = [
+        math.nan if is_broken else _or_none(value)
+        for value, is_broken in zip(rows["mean_abs"].astype(float), broken, strict=True)
+    ]
     return svg(values, [int(k) for k in rows["micro_step"]])
 
 
 def svg(values: Sequence[Value], micro_steps: Sequence[int]) -> str:
-    """G_0 .. G_n of several windows as one line; None stands for no gradient (at a reset: cleared)."""
+    """G_0 .. G_n of several windows as one line.
+
+    None stands for no gradient (at a reset: cleared), NaN for a gradient that is not finite: a tick at the top.
+    """
     if not values:
         return ""
-    filled = [
-        0.0 if value is None and k == 0 else value for value, k in zip(values, micro_steps, strict=True)
-    ]
-    top = max((value for value in filled if value is not None), default=0.0) or 1.0
+    rows = list(zip(values, micro_steps, strict=True))
+    filled = [0.0 if value is None and k == 0 else value for value, k in rows]
+    top = max((value for value in filled if _is_finite(value)), default=0.0) or 1.0
     right = (WIDTH - 2 * MARGIN) / max(len(filled) - 1, 1)
     down = HEIGHT - 2 * MARGIN
+    across = [MARGIN + right * place for place in range(len(filled))]
     points = [
-        None if value is None else (MARGIN + right * place, MARGIN + down * (1 - value / top))
-        for place, value in enumerate(filled)
+        (x, MARGIN + down * (1 - value / top)) if _is_finite(value) else None
+        for x, value in zip(across, filled, strict=True)
     ]
     stale = [point for point, value, k in zip(points, filled, micro_steps, strict=True) if k == 0 and value]
-    marks = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2"/>' for x, y in filter(None, stale))
+    marks = "".join(f'<circle cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="2.2"/>' for point in stale if point)
+    broken = (
+        x for x, value in zip(across, filled, strict=True) if value is not None and not _is_finite(value)
+    )
+    ticks = "".join(f"M{x:.1f} {MARGIN}v7" for x in broken)
     colour = STALE if marks else LINE
     image = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}">'
         f'<path d="M0 {HEIGHT - MARGIN}H{WIDTH}" stroke="{AXIS}" stroke-opacity=".35"/>'
         f'<path d="{_path(points)}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
+        f'<path d="{ticks}" stroke="{STALE}" stroke-width="2"/>'
         f'<g fill="{STALE}">{marks}</g></svg>'
     )
     return "data:image/svg+xml;base64," + base64.b64encode(image.encode()).decode()
@@ -77,5 +90,9 @@ def _path(points: Sequence[tuple[float, float] | None]) -> str:
     return "".join(path)
 
 
-def _finite(value: float) -> Value:
-    return value if math.isfinite(value) else None
+def _is_finite(value: Value) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def _or_none(value: float) -> Value:
+    return None if math.isnan(value) else value

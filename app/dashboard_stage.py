@@ -45,15 +45,16 @@ def show_run(page: str, draw: Callable[[Reading], None], *, parameters: Sequence
 
     `parameters` of the view go into the URL.
     """
-    page_head(page)
     runs = all_runs()
     run_id = chosen_id(runs)
     if run_id is None:
+        with page_head(page):
+            st.space(size="stretch")
         _nothing_to_show(runs)
         return
     view.keep("run", run_id)
     is_live = runs[run_id].state is RunState.LIVE
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with page_head(page):
         _run_menu(runs, run_id)
         paused = is_live and st.toggle(say("live.pause"), key="live.paused", help=say("live.pause_help"))
     every = REFRESH_SECONDS if is_live and not paused else None
@@ -88,7 +89,7 @@ def _run_menu(runs: dict[str, RunSummary], run_id: str) -> None:
     repeated = {label for label, times in Counter(labels.values()).items() if times > 1}
     # Streamlit finds an option by its label: two runs of one name need two labels.
     unique = {one: f"{label}  ·  {one}" if label in repeated else label for one, label in labels.items()}
-    pick_from_menu("run", say("run.label"), options, unique.__getitem__, default=run_id)
+    pick_from_menu("run", say("run.label"), options, unique.__getitem__, default=run_id, visible=False)
 
 
 def _menu_label(summary: RunSummary) -> str:

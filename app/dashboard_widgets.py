@@ -40,12 +40,26 @@ def pick_one(
 
 
 def pick_from_menu(
-    name: str, label: str, options: Sequence[Choice], shown: Callable[[Choice], str], *, default: Choice
+    name: str,
+    label: str,
+    options: Sequence[Choice],
+    shown: Callable[[Choice], str],
+    *,
+    default: Choice,
+    visible: bool = True,
 ) -> Choice:
     """A menu that can be searched by typing; names in it are shown as they are."""
     picked = _valid(name, options, default)
     st.session_state[_key(name)] = picked
-    st.selectbox(label, options, key=_key(name), format_func=shown, on_change=_adopt, args=(name, _as_text))
+    st.selectbox(
+        label,
+        options,
+        key=_key(name),
+        format_func=shown,
+        label_visibility="visible" if visible else "collapsed",
+        on_change=_adopt,
+        args=(name, _as_text),
+    )
     return picked
 
 
@@ -99,7 +113,13 @@ def type_text(name: str, label: str, placeholder: str) -> str:
     typed = view.value(name) or ""
     st.session_state[_key(name)] = typed
     st.text_input(
-        label, key=_key(name), placeholder=placeholder, max_chars=200, on_change=_adopt, args=(name, _as_text)
+        label,
+        key=_key(name),
+        placeholder=placeholder,
+        max_chars=200,
+        label_visibility="collapsed",
+        on_change=_adopt,
+        args=(name, _as_text),
     )
     return typed
 

@@ -23,13 +23,9 @@ from tests.app.served import CHROMIUM, CHROMIUM_FLAGS, serve  # noqa: E402
 WIDTH = 1200
 COLOURS = 128  # a palette makes a screenshot four times smaller and nobody sees it
 VIEWS = {
-    "runs": ("", 620),
-    "accumulation": (
-        "accumulation?run=samples:healthy-digits-n4-short-last-window&layer=0.weight&layer=4.weight&layer=6.weight"
-        "&windows=0-15&window=3",
-        1340,
-    ),
-    "flow": ("gradient_flow?run=samples:vanishing-deep-sigmoid&window=20&moment=4", 1150),
+    "runs": ("", 520),
+    "accumulation": ("accumulation?run=samples:healthy-transformer-n8&windows=0-11&window=3", 1720),
+    "flow": ("gradient_flow?run=samples:vanishing-deep-sigmoid&window=20&moment=4", 960),
 }
 
 

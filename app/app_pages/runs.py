@@ -7,8 +7,8 @@ from dashboard_catalogue import shelves
 from dashboard_runs import filter_box, matching, show_shelf
 from dashboard_sections import page_head, section
 
-page_head("runs")
-wanted = filter_box()
+with page_head("runs"):
+    wanted = filter_box()
 for shelf in shelves():
     with section(f"runs.{shelf.name}"):
         show_shelf(shelf, matching(shelf.runs, wanted), wanted)

@@ -164,13 +164,13 @@ def test_a_run_of_one_micro_step(open_page: Open, folder: Path, page: str) -> No
 def test_the_headline_counts_what_was_observed(open_page: Open, folder: Path) -> None:
     path = record_run(folder, windows=[4, 4, 4, 2])
     app = open_page("accumulation", run=path.name, layer=[NAMES[0]])
-    assert [metric.value for metric in app.metric] == ["4", "4, last 2", "all clean", "0", "0"]
+    assert [metric.value for metric in app.metric] == ["4", "4, last 2", "✓ all clean", "0", "0"]
 
 
 def test_the_headline_says_what_was_not_reset(open_page: Open, folder: Path) -> None:
     path = record_run(folder, windows=[4, 4, 4], resets=False)
     app = open_page("accumulation", run=path.name)
-    assert app.metric[2].value == "2 of 3 not reset"
+    assert app.metric[2].value == "✗ 2/3 missed"
 
 
 def test_a_broken_section_leaves_the_others_alive(

@@ -78,9 +78,14 @@ def test_a_sparkline_is_red_where_a_window_was_not_reset() -> None:
     assert image.count("<circle") == 1
 
 
-def test_a_value_that_is_not_finite_breaks_the_line_of_a_sparkline() -> None:
+def test_a_missing_value_breaks_the_line_of_a_sparkline() -> None:
     image = _image([0.0, 1.0, None, 2.0, 3.0], [0, 1, 2, 3, 4])
     assert image.count("M") == 3
+
+
+def test_what_is_not_finite_is_a_red_tick_in_a_sparkline() -> None:
+    image = _image([0.0, 1.0, float("nan"), float("inf"), 3.0], [0, 1, 2, 3, 4])
+    assert image.count("v7") == 2
 
 
 @pytest.mark.parametrize("values", [[], [0.0], [None], [0.0, 0.0, 0.0]])
