@@ -66,8 +66,7 @@ class RunWriter:
             layers: the layers known at the start.
             accumulation_steps: what the user declared, kept for comparison only.
             every: each `every`-th window is recorded.
-            model_class: class name of the model.
-            torch_version: version of torch.
+            model_class, torch_version: kept in `run.json`.
             rank: number of this process in a distributed run.
             flush_seconds: at most so much is lost by kill -9.
             on_tick: called once a flush on the writer's thread. It must not hold the writer strongly.
@@ -78,10 +77,8 @@ class RunWriter:
             RunFolderError: the folder cannot be created.
         """
         disk = disk or Disk()
-        facts = {
-            "accumulation_steps": accumulation_steps, "every": every, "model_class": str(model_class),
-            "torch_version": str(torch_version), "flush_seconds": flush_seconds,
-        }  # fmt: skip
+        facts = {"accumulation_steps": accumulation_steps, "every": every, "model_class": str(model_class),
+                 "torch_version": str(torch_version), "flush_seconds": flush_seconds}  # fmt: skip
         manifest = manifests.compose(name, layers, **facts)
         try:
             run = _make_run_folder(disk, Path(parent), name)
