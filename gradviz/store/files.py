@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import BinaryIO
+
+NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe in a run folder must not hold the reader up
 
 
 class Disk:
@@ -21,7 +24,7 @@ class Disk:
 
     def create(self, path: Path, content: bytes) -> None:
         """Create a file that must not exist yet, durably."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             self.sync(stream)
@@ -41,7 +44,7 @@ class Disk:
 
     def sync_folder(self, path: Path) -> None:
         """Make the names of a folder durable."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
@@ -56,12 +59,15 @@ class Disk:
         path.unlink(missing_ok=True)
 
     def read(self, path: Path, limit: int) -> bytes:
-        """Return a file's content; one that is longer than `limit` bytes raises ValueError."""
-        with path.open("rb") as stream:
-            content = stream.read(limit + 1)
-        if len(content) > limit:
-            raise ValueError(f"{path.name} is larger than {limit:,} bytes")
-        return content
+        """Return a file's content; ValueError for one longer than `limit` bytes, or a pipe or device."""
+        descriptor = os.open(path, os.O_RDONLY | NO_WAITING)
+        with open(descriptor, "rb", buffering=0) as stream:  # noqa: PTH123 - a descriptor has no path
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError(f"{path.name} is not a file")
+            if status.st_size > limit:
+                raise ValueError(f"{path.name} is larger than {limit:,} bytes")
+            return stream.readall()
 
     def exists(self, path: Path) -> bool:
         """Whether there is such a file."""

@@ -109,7 +109,7 @@ def take_lock(run: Path, rank: int) -> int | None:
     """Lock a rank of a run until `release_lock` or the end of the process; None where locks do not work."""
     if fcntl is None:
         return None
-    descriptor = os.open(run / lock_name(rank), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(run / lock_name(rank), os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -131,9 +131,7 @@ def is_locked(run: Path, rank: int = 0) -> bool | None:
     if fcntl is None:
         return None
     try:
-        descriptor = os.open(
-            run / lock_name(rank), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        )
+        descriptor = os.open(run / lock_name(rank), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ def open_part(path: Path, kind: str) -> PartFile:
         FileNotFoundError: a merge has removed it meanwhile.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DamagedPartError(f"{path.name}: not a file")
         with pq.ParquetFile(path) as parquet:
             metadata, schema = parquet.metadata, parquet.schema_arrow
     except FileNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -203,6 +204,22 @@ def test_a_damaged_heartbeat_costs_only_itself(run: Path, content: bytes) -> Non
     assert (opened.state, opened.dropped) == (RunState.INTERRUPTED, 0)
     assert len(opened.gradients()) == 120
     assert list_runs(run.parent)[0].events is None
+
+
+def test_pipes_hold_nothing_up(run: Path) -> None:
+    part(run, 0).unlink()
+    os.mkfifo(run / "gradients" / "rank=0" / "part-000000000000-000000000009.parquet")
+    (run / "heartbeat-0.json").unlink()
+    os.mkfifo(run / "heartbeat-0.json")
+    os.mkfifo(run / "lock-0")
+    opened = open_run(run)
+    assert sorted(opened.gradients()["event"].unique()) == [*range(10, 40)]
+    assert opened.damaged[0].reason.endswith("not a file")
+    assert opened.state is RunState.INTERRUPTED
+    (run / "run.json").unlink()
+    os.mkfifo(run / "run.json")
+    with pytest.raises(RunFormatError, match="is not a file"):
+        open_run(run)
 
 
 def test_a_run_that_is_removed_says_so(run: Path) -> None:
