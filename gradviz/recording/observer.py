@@ -15,7 +15,7 @@ from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import learning_rate, loss_of
 from gradviz.recording.windows import Windows
 from gradviz.schema import EventRecord, Phase, Scalar
-from gradviz.store import RunWriter
+from gradviz.store.writer import RunWriter
 
 Sums = Any  # [slots, SUMS_WIDTH] float64, or a callable that fetches it from a device
 ReadScale = Callable[[], dict[str, Scalar]]

@@ -21,7 +21,7 @@ from gradviz.recording.observer import Observer
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import scalar_of
 from gradviz.schema import RunState
-from gradviz.store import RunWriter
+from gradviz.store.writer import RunWriter
 
 
 class Recorder:

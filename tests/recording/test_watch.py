@@ -228,3 +228,14 @@ def test_warnings_as_errors_do_not_reach_the_loop(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "given a str" in done.stderr
+
+
+def test_recording_loads_nothing_of_the_viewing_side(tmp_path: Path) -> None:
+    script = f"""
+import sys, torch, gradviz
+with gradviz.watch(torch.nn.Linear(2, 2), run_dir={str(tmp_path)!r}):
+    pass
+print([name for name in ("plotly", "streamlit", "typer") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "[]"
