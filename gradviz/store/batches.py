@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -55,9 +56,10 @@ def gradient_table(records: Sequence[EventRecord], sums: Sequence[Floats], names
     return pa.Table.from_arrays([by_name[name] for name in schema.names], schema=schema)
 
 
-def scalar_name(name: object) -> str:
+@lru_cache(maxsize=1024)
+def scalar_name(name: str) -> str:
     """Column of a logged scalar; a name that the files use for themselves gets an underscore."""
-    tidy = tidy_name(str(name), SCALAR_NAME_LIMIT)
+    tidy = tidy_name(name, SCALAR_NAME_LIMIT)
     return f"{tidy}_" if tidy in EVENT_COLUMNS or not tidy else tidy
 
 
@@ -66,7 +68,7 @@ def read_scalars(scalars: Mapping[str, Scalar]) -> dict[str, float]:
     numbers = {}
     for name, value in scalars.items():
         try:
-            numbers[scalar_name(name)] = float(value() if callable(value) else value)
+            numbers[scalar_name(str(name))] = float(value() if callable(value) else value)
         except Exception:  # noqa: S112 - a user's number that cannot be read costs only itself
             continue
     return numbers

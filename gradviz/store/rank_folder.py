@@ -17,7 +17,7 @@ from gradviz.store import manifest as manifests
 from gradviz.store.batches import LayerNames, event_table, gradient_table, read_scalars
 from gradviz.store.files import Disk
 from gradviz.store.heartbeat import Heartbeat, file_name
-from gradviz.store.merging import Merger, cut_points
+from gradviz.store.merging import ROW_GROUP_ROWS, Merger, cut_points
 from gradviz.store.parts import EventRange, PartWriter, part_folder
 from gradviz.store.statistics import Floats
 from gradviz.store.tail import TailPart, plan_merge
@@ -116,7 +116,9 @@ class RankFolder:
 
 def _row_groups(table: Any) -> list[Any]:
     """Cut a table that is sorted by layer into row groups of about 16,384 rows that split no layer."""
+    if table.num_rows <= ROW_GROUP_ROWS:
+        return [table]
     layer_ids = table.column("layer_id").to_numpy()
     ends = np.flatnonzero(np.diff(layer_ids, append=-1)) + 1
-    stops = [int(ends[cut - 1]) for cut in cut_points(ends)] or [0]
+    stops = [int(ends[cut - 1]) for cut in cut_points(ends)]
     return [table.slice(start, stop - start) for start, stop in zip([0, *stops], stops, strict=False)]

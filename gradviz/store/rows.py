@@ -21,6 +21,8 @@ from gradviz.store.query import Query
 
 QUERY_LIMIT = 2**33  # bytes of one query's table
 
+KEPT_OVERVIEW = 2**19  # rows (some 60 MB) up to which a combined overview is kept for the next query
+
 
 class RunRows:
     """Reads the parts of a run. Every method may raise FileNotFoundError when a merge came between."""
@@ -32,6 +34,7 @@ class RunRows:
         self.event_parts = PartSet(run, "events", self.damaged)
         self.overview_parts = PartSet(run, "overview", self.damaged)
         self._rolled_up: dict[EventRange, Any] = {}
+        self._overview: tuple[list[Path], Any] | None = None
 
     def gradients(self, query: Query) -> Any:
         """Rows of a query; within a layer they ascend by event."""
@@ -69,13 +72,21 @@ class RunRows:
     def overview(self) -> Any:
         """Rows of the whole run: those of the segments, and the unsealed tail rolled up now."""
         sealed = self.overview_parts.current()
+        parts = self.gradient_parts.current()
+        key = [part.path for part in [*sealed, *parts]]
+        if self._overview is None or self._overview[0] != key or self.damaged:
+            self._overview = (key, self._combined(sealed, parts))
+        table = self._overview[1]
+        if table.num_rows > KEPT_OVERVIEW:
+            self._overview = None
+        return table
+
+    def _combined(self, sealed: Sequence[PartFile], parts: Sequence[PartFile]) -> Any:
         tables = [overview_schema().empty_table()]
         for part in sealed:
             tables += self._read(part, range(len(part.rows)), overview_schema().names)
         ranges = [part.events for part in sealed]
-        tail = [
-            p for p in self.gradient_parts.current() if not any(whole.covers(p.events) for whole in ranges)
-        ]
+        tail = [part for part in parts if not any(whole.covers(part.events) for whole in ranges)]
         self._rolled_up = {part.events: self._roll_up(part) for part in tail}
         return combine(pa.concat_tables([*tables, *self._rolled_up.values()]))
 
