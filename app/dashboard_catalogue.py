@@ -15,7 +15,7 @@ from dashboard_words import printable
 
 from gradviz.store import Run, RunSummary, default_folder, folders_to_show, list_runs, open_run
 
-SCAN_SECONDS = 2.0  # how old a listing may be; 10,000 heartbeats take about a second to read
+SCAN_SECONDS = 3.0  # how old a listing may be; 10,000 heartbeats take about a second to read
 OPEN_RUNS = 64  # kept open in a session
 SAMPLES = "samples:"
 
@@ -40,10 +40,10 @@ def shelves() -> list[Shelf]:
     """The reader's own folder first, then the samples (which may be the same)."""
     own, *samples = folders_to_show(recorded_folder())
     if not samples:
-        return [Shelf("samples", own, _ids(own, SAMPLES))]
-    shipped = ((folder, _ids(folder, SAMPLES)) for folder in samples)
+        return [Shelf("samples", own, _listed(str(own), SAMPLES))]
+    shipped = ((folder, _listed(str(folder), SAMPLES)) for folder in samples)
     return [
-        Shelf("recorded", own, _ids(own, "")),
+        Shelf("recorded", own, _listed(str(own), "")),
         *(Shelf("samples", folder, runs) for folder, runs in shipped if runs),
     ]
 
@@ -87,18 +87,26 @@ def open_summary(summary: RunSummary) -> Run:
     return opened[path]
 
 
-@st.cache_data(ttl=SCAN_SECONDS, show_spinner=False)
-def _scan(folder: str) -> list[RunSummary]:
-    return list_runs(folder) if Path(folder).is_dir() else []
+def look_again(summary: RunSummary) -> RunSummary | None:
+    """The same run as it stands now, without listing its whole folder; None when it is gone."""
+    return next(iter(list_runs(summary.path)), None)
 
 
-def _ids(folder: Path, prefix: str) -> dict[str, RunSummary]:
-    return {prefix + run_id: summary for run_id, summary in _inside(folder, _scan(str(folder)))}
+def forget_listing() -> None:
+    """List anew next time: something is known to have changed."""
+    _listed.clear()
+
+
+@st.cache_resource(ttl=SCAN_SECONDS, max_entries=8, show_spinner=False)
+def _listed(folder: str, prefix: str) -> dict[str, RunSummary]:
+    root = Path(folder)
+    found = list_runs(root) if root.is_dir() else []
+    return {prefix + run_id: summary for run_id, summary in _inside(root, found)}
 
 
 def _inside(folder: Path, found: list[RunSummary]) -> Iterator[tuple[str, RunSummary]]:
     for summary in found:
-        if summary.path.is_relative_to(folder) and summary.path != folder:
+        if summary.path == folder:  # `gradviz view RUN`: the folder is itself a run
+            yield printable(folder.name), summary
+        elif summary.path.is_relative_to(folder):
             yield printable(summary.path.relative_to(folder).as_posix()), summary
-        elif summary.path == folder:  # `gradviz view RUN`: the folder is itself a run
-            yield printable(summary.name), summary

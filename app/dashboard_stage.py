@@ -8,7 +8,15 @@ from itertools import islice
 
 import dashboard_view as view
 import streamlit as st
-from dashboard_catalogue import all_runs, chosen_id, is_plausible, open_summary, recorded_folder
+from dashboard_catalogue import (
+    all_runs,
+    chosen_id,
+    forget_listing,
+    is_plausible,
+    look_again,
+    open_summary,
+    recorded_folder,
+)
 from dashboard_reading import Reading
 from dashboard_sections import page_head, section, snippet
 from dashboard_widgets import pick_from_menu
@@ -60,15 +68,16 @@ def show_run(page: str, draw: Callable[[Reading], None], *, parameters: Sequence
     every = REFRESH_SECONDS if is_live and not paused else None
 
     def stage() -> None:
-        _show(run_id, draw, refreshing=every is not None)
+        _show(runs[run_id], draw, refreshing=every is not None)
         view.publish(*parameters)
 
     st.fragment(stage, run_every=every)()
 
 
-def _show(run_id: str, draw: Callable[[Reading], None], *, refreshing: bool) -> None:
-    summary = all_runs().get(run_id)
+def _show(listed: RunSummary, draw: Callable[[Reading], None], *, refreshing: bool) -> None:
+    summary = look_again(listed)
     if summary is None or (refreshing and summary.state is not RunState.LIVE):
+        forget_listing()
         st.rerun()  # gone, or ended: the whole page once more, without the clock
     st.markdown(_headline(summary))
     with section("stage", heading=False):
