@@ -56,7 +56,16 @@ def recorded_folder() -> Path:
 
 
 def all_runs() -> dict[str, RunSummary]:
-    """Every run of every shelf by id."""
+    """Every run of every shelf by id; listed anew when the view names one that has only just begun."""
+    runs = _runs()
+    asked = view.value("run")
+    if asked is not None and asked not in runs and is_plausible(asked):
+        forget_listing()
+        runs = _runs()
+    return runs
+
+
+def _runs() -> dict[str, RunSummary]:
     return {run_id: summary for shelf in shelves() for run_id, summary in shelf.runs.items()}
 
 

@@ -87,6 +87,16 @@ def test_a_link_to_a_run_that_is_not_there(open_page: Open, folder: Path) -> Non
         assert "](" not in app.warning[0].value
 
 
+def test_a_link_to_a_run_that_began_after_the_last_listing(open_page: Open, folder: Path) -> None:
+    app = open_page("accumulation", run=record_run(folder).name)
+    later = record_run(folder, "later").name
+    app.query_params["run"] = later
+    app.run()
+    assert_sound(app)
+    assert not app.warning
+    assert app.selectbox(key="widget.run").value == later
+
+
 def test_a_link_opens_the_same_view(open_page: Open, folder: Path) -> None:
     path = record_run(folder, windows=[4] * 30)
     record_run(folder, "another")
