@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import gc
-import os
-import shutil
-import subprocess
-import sys
 import threading
-import warnings
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,13 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gradviz.errors import GradvizWarning, RunFolderError
 from gradviz.schema import SUMS_WIDTH, EventRecord, RunState
 from gradviz.store import open_run
-from gradviz.store import session as sessions
 from gradviz.store.heartbeat import read_heartbeat
 from gradviz.store.inbox import Inbox
-from tests.store.failing_disk import FailingDisk
 from tests.store.made_runs import NEVER, make_events, make_layers, start_writer, wait_for
 
 LAYERS = make_layers(3)
@@ -214,92 +203,6 @@ def test_noted_errors_are_counted_and_the_last_kept(tmp_path: Path) -> None:
     assert len(heartbeat.last_errors) == 5
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE])
-@pytest.mark.parametrize("at", [1, 2, 4, 7, 11])
-def test_a_disk_that_fails_once_costs_one_batch(tmp_path: Path, at: int, code: int) -> None:
-    disk = FailingDisk(code=code)
-    writer = start_writer(tmp_path, LAYERS, disk=disk, flush_seconds=0.01)
-    run = open_run(writer.path)
-    events = make_events(LAYERS, 12)
-    disk.fail_after(at)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for first in range(0, 12, 4):
-            for event in events[first : first + 4]:
-                writer.put(event)
-            wait_for(lambda put=first + 4: writer.dropped + len(run.events()) >= put)
-        not_written = writer.close()
-    assert not_written == writer.dropped == run.dropped
-    assert len(run.events()) + run.dropped == 12
-    assert len(caught) <= 1
-    assert run.damaged == []
-    assert run.state is RunState.FINISHED
-
-
-def test_a_full_disk_is_said_once_with_path_and_room(tmp_path: Path) -> None:
-    disk = FailingDisk(times=10**9)
-    writer = start_writer(tmp_path, LAYERS, disk=disk, flush_seconds=0.01)
-    disk.fail_after(0)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for event in make_events(LAYERS, 8):
-            writer.put(event)
-            wait_for(lambda put=event.event: writer.dropped > 0 or put < 4)
-        assert writer.close(timeout=5) == 8
-    (warning,) = caught
-    assert warning.category is GradvizWarning
-    assert str(writer.path) in str(warning.message)
-    assert "MiB" in str(warning.message)
-    assert open_run(writer.path).events().empty
-
-
-def test_warnings_as_errors_do_not_stop_the_writer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Under `-W error` the warning would raise on the writer's thread."""
-    disk = FailingDisk(times=10**9)
-    writer = start_writer(tmp_path, LAYERS, disk=disk)
-    disk.fail_after(0)
-    writer.put(make_events(LAYERS, 1)[0])
-    assert writer.close() == 1
-    assert "cannot write to" in caplog.text
-
-
-def test_a_run_that_is_removed_is_not_made_again(tmp_path: Path) -> None:
-    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01)
-    shutil.rmtree(writer.path)
-    with pytest.warns(GradvizWarning, match=r"recording into .* has stopped: its folder was removed"):
-        wait_for(lambda: not writer.put(make_events(LAYERS, 1)[0]))
-    assert writer.close() > 0
-    assert not writer.path.exists()
-
-
-def test_a_hung_disk_holds_nothing_up(tmp_path: Path) -> None:
-    """The writer's thread waits for ever in a write; put and close do not."""
-    hang = threading.Event()
-
-    class HungDisk(FailingDisk):
-        def before(self, call: str) -> None:
-            super().before(call)
-            if threading.current_thread().name == "gradviz-writer":
-                hang.wait()
-
-    writer = start_writer(tmp_path, LAYERS, disk=HungDisk(), flush_seconds=0.01)
-    for event in make_events(LAYERS, 5):
-        assert writer.put(event)
-    assert writer.close(timeout=0.2) == 5
-    hang.set()
-    assert writer.close() == 0
-
-
-@pytest.mark.parametrize("broken", ["a file", "below a file", "a NUL"])
-def test_a_folder_that_cannot_be_made(tmp_path: Path, broken: str) -> None:
-    (tmp_path / "file").write_text("x")
-    parent = {"a file": tmp_path / "file", "below a file": tmp_path / "file" / "x", "a NUL": Path("\0")}[
-        broken
-    ]
-    with pytest.raises(RunFolderError, match=r"Cannot record into .*run_dir="):
-        start_writer(parent, LAYERS)
-
-
 @pytest.mark.parametrize(
     "name", ["../../etc", "", "a\0b", "🙂", "x" * 100_000, "\ud800", "a/b\\c", ".", "con\n"]
 )
@@ -321,101 +224,3 @@ def test_the_default_folder_is_ignored_by_git(tmp_path: Path, monkeypatch: pytes
 
     start_writer(default_folder(), LAYERS).close()
     assert (tmp_path / "gradviz_runs" / ".gitignore").read_text() == "*\n"
-
-
-def test_a_writer_that_is_forgotten_closes_itself(tmp_path: Path) -> None:
-    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01)
-    path, gone = writer.path, weakref.ref(writer)
-    writer.put(make_events(LAYERS, 1)[0])
-    gc.disable()
-    del writer
-    try:
-        wait_for(
-            lambda: gone() is None
-        )  # by reference counts alone; the thread looks for an instant at a time
-    finally:
-        gc.enable()
-    wait_for(lambda: open_run(path).state is not RunState.LIVE)
-    heartbeat = read_heartbeat(path)
-    assert heartbeat is not None
-    assert (heartbeat.state, heartbeat.reason) == (RunState.FINISHED, "the recorder was garbage collected")
-    assert open_run(path).last_event == 0
-
-
-def test_on_tick_may_close_and_may_fail(tmp_path: Path) -> None:
-    holder: list[object] = []
-    calls: list[int] = []
-
-    def tick() -> None:
-        calls.append(1)
-        if len(calls) == 3:
-            holder[0].close(RunState.SUPERSEDED)  # type: ignore[attr-defined]
-        raise KeyError("tick")
-
-    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01, on_tick=tick)
-    holder.append(writer)
-    writer.put(make_events(LAYERS, 1)[0])
-    wait_for(lambda: open_run(writer.path).state is RunState.SUPERSEDED)
-    assert writer.close() == 0
-    holder.clear()
-
-
-def test_a_forked_child_is_silent(tmp_path: Path) -> None:
-    writer = start_writer(tmp_path, LAYERS)
-    writer.put(make_events(LAYERS, 1)[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads: what DataLoader does
-        child = os.fork()
-    if child == 0:
-        silent = not writer.put(make_events(LAYERS, 2)[1]) and writer.close() == 0
-        os._exit(0 if silent else 1)
-    assert os.waitpid(child, 0)[1] == 0
-    assert open_run(writer.path).state is RunState.LIVE
-    assert writer.close() == 0
-    assert open_run(writer.path).last_event == 0
-
-
-def test_the_final_merge_gives_up_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "LONGEST_PAUSE", 0.0)
-    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01)
-    run = open_run(writer.path)
-    for event in make_events(LAYERS, 3):
-        writer.put(event)
-        wait_for(lambda expected=event.event: run.last_event == expected)
-    writer.close(timeout=0.0)
-    wait_for(lambda: run.state is RunState.FINISHED)
-    assert len(run.gradients()) == 9
-
-
-SCRIPT = """
-import sys, numpy as np
-from pathlib import Path
-from tests.store.made_runs import make_events, make_layers, start_writer
-layers = make_layers(3)
-writer = start_writer(Path(sys.argv[1]), layers)
-for event in make_events(layers, 10):
-    writer.put(event)
-{ending}
-"""
-
-
-@pytest.mark.parametrize(
-    ("ending", "state", "code"),
-    [
-        ("", RunState.FINISHED, 0),
-        ("sys.exit(3)", RunState.FINISHED, 3),
-        ("raise ValueError('no')", RunState.CRASHED, 1),
-        ("raise KeyboardInterrupt", RunState.STOPPED, -2),
-        ("import os; os._exit(4)", RunState.INTERRUPTED, 4),
-    ],
-)
-def test_the_interpreters_exit_flushes(tmp_path: Path, ending: str, state: RunState, code: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(ending=ending), str(tmp_path)],
-        cwd=Path.cwd(),
-        capture_output=True,
-    )
-    assert done.returncode == code, done.stderr.decode()
-    run = open_run(next(tmp_path.iterdir()))
-    assert run.state is state
-    assert len(run.events()) == (0 if state is RunState.INTERRUPTED else 10)
