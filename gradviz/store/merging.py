@@ -26,6 +26,7 @@ from gradviz.store.tail import MergePlan
 
 ROW_GROUP_ROWS = 2**14
 ROW_GROUPS = 32
+ROWS_AT_ONCE = 2**20 + 2**19  # 90 MB decoded, twice for a moment
 _NUMBERS = [name for name in gradient_schema().names if name != "layer"]
 
 
@@ -98,6 +99,33 @@ class Merger:
 
 def _tables(sources: Sequence[PartFile], names: LayerNames) -> Iterator[Any]:
     """Row groups of the merged part: each holds whole layers, ordered by (layer, event)."""
+    rows = sum(int(source.rows.sum()) for source in sources)
+    return _tables_at_once(sources, names) if rows <= ROWS_AT_ONCE else _tables_by_cursor(sources, names)
+
+
+def _tables_at_once(sources: Sequence[PartFile], names: LayerNames) -> Iterator[Any]:
+    """All rows decoded and sorted at once: fewer, larger copies."""
+    whole = pa.concat_tables(
+        [source.read(range(len(source.rows)), _NUMBERS, threads=False) for source in sources],
+        promote_options="default",
+    ).combine_chunks()
+    layer_ids = whole.column("layer_id").to_numpy()
+    order = layer_order(layer_ids)
+    layer_ids = layer_ids[order]
+    ends = np.flatnonzero(np.diff(layer_ids, append=-1)) + 1
+    start = 0
+    for cut in cut_points(ends):
+        chosen = slice(start, int(ends[cut - 1]))
+        start = chosen.stop
+        yield _with_names(whole.take(pa.array(order[chosen])), layer_ids[chosen], names)
+
+
+def _with_names(rows: Any, layer_ids: NDArray[np.int32], names: LayerNames) -> Any:
+    return pa.Table.from_arrays([*rows.columns, names.column(layer_ids)], schema=gradient_schema())
+
+
+def _tables_by_cursor(sources: Sequence[PartFile], names: LayerNames) -> Iterator[Any]:
+    """Row group after row group, each source read front to back: little memory for any number of rows."""
     cursors = [_Cursor(source) for source in sources]
     empty = gradient_schema().empty_table().select(_NUMBERS)
     for last_layer in _last_layers(sources, names.layer_ids):
@@ -107,10 +135,7 @@ def _tables(sources: Sequence[PartFile], names: LayerNames) -> Iterator[Any]:
             continue
         layer_ids = rows.column("layer_id").to_numpy()
         order = layer_order(layer_ids)
-        ordered = rows.combine_chunks().take(pa.array(order))
-        yield pa.Table.from_arrays(
-            [*ordered.columns, names.column(layer_ids[order])], schema=gradient_schema()
-        )
+        yield _with_names(rows.combine_chunks().take(pa.array(order)), layer_ids[order], names)
 
 
 def _last_layers(sources: Sequence[PartFile], layer_ids: NDArray[np.int32]) -> list[int]:

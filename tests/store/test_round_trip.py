@@ -25,6 +25,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tails, "FAN_IN", 3)
     monkeypatch.setattr(tails, "SEGMENT_EVENTS", 40)
     monkeypatch.setattr("gradviz.store.merging.ROW_GROUP_ROWS", 64)
+    monkeypatch.setattr("gradviz.store.merging.ROWS_AT_ONCE", 150)  # so that both ways of merging are gone
 
 
 def expected_rows(events: list[EventRecord], layers: list[Layer]) -> pd.DataFrame:
