@@ -52,6 +52,7 @@ class Merger:
             return
         yield from self._merge_gradients(plan, sources, names, overview)
         self._remove_superseded(plan.events)
+        pa.default_memory_pool().release_unused()
 
     def _open(self, kind: str, events: EventRange) -> PartFile:
         return open_part(part_folder(self.run, kind, self.rank) / events.file_name, kind)
