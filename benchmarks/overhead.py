@@ -250,7 +250,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         print(
-            f"ratio to the bare loop, median of {options.rounds} pairs (+- half the interquartile range) | CPU, all threads"
+            f"ratio to the bare loop, median of {options.rounds} pairs (+- half the interquartile range) | CPU"
         )
         for name in options.only or WORKLOADS:
             model, _ = WORKLOADS[name].make()
