@@ -115,6 +115,8 @@ def _headline(summary: RunSummary) -> str:
     ]
     if summary.model_class:
         facts.insert(0, say("run.model", model=summary.model_class))
+    if summary.reason and state not in (RunState.LIVE, RunState.FINISHED):
+        facts.insert(0, say("run.reason", reason=summary.reason))
     if state is RunState.LIVE and summary.seconds_since_last_event is not None:
         facts.insert(0, say("live.last_event", seconds=round(summary.seconds_since_last_event)))
     return "  ·  ".join([badge, *facts])

@@ -80,6 +80,7 @@ def _as_json(run: Run, windows: Windows) -> dict[str, object]:
         "name": run.name,
         "path": str(run.path),
         "state": run.state.value,
+        "reason": run.reason,
         "metadata": {key: value for key, value in run.metadata.items() if key != "layers"},
         "layers": len(run.layers),
         "elements": int(run.layers["numel"].sum()),
@@ -98,7 +99,7 @@ def _facts(run: Run, windows: Windows) -> list[tuple[str, object]]:
     return [
         ("run", run.name),
         ("folder", run.path),
-        ("state", run.state.value),
+        ("state", f"{run.state.value} ({run.reason})" if run.reason else run.state.value),
         ("created", run.metadata.get("created")),
         ("model", run.metadata.get("model_class") or None),
         ("layers", f"{len(layers)} with {int(layers['numel'].sum()):,} elements"),

@@ -1,30 +1,23 @@
 """The numbers of every watched gradient, one row a slot: as last looked at, and this backward's own share.
 
-This is the hot path: a few microseconds a parameter are all that training may notice.
+This is the hot path. A few microseconds a parameter are all that training may notice, and next to a
+real backward every numpy call is a cold one: there are two a micro-step.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, distributed
 
 from gradviz.recording.device import DeviceRows
 from gradviz.recording.parameters import WatchedParameters
-from gradviz.recording.statistics import Gauge, measure_on_device
-from gradviz.schema import (
-    L1,
-    MICRO_L1,
-    MICRO_NONFINITE,
-    MICRO_SQUARES,
-    NONFINITE,
-    PREVIOUS_SQUARES,
-    SQUARES,
-    SUMS_WIDTH,
-)
+from gradviz.recording.statistics import WIDTH, Gauge, measure_on_device
+from gradviz.schema import L1, MICRO_L1, MICRO_NONFINITE, NONFINITE, PREVIOUS_SQUARES, SQUARES, SUMS_WIDTH
 
 Sums = NDArray[np.float64]
 HALVES = {"float16", "bfloat16"}  # p.grad is rounded too coarsely for norms to yield a cosine
@@ -37,57 +30,85 @@ class GradientBoard:
     def __init__(self, watched: WatchedParameters, gauge: Gauge) -> None:
         count = len(watched)
         self._references, self._gauge = watched.references, gauge
-        # columns as in EventRecord.sums; the gauge writes p.grad at the left, this backward's share from MICRO_L1
-        self._sums = np.zeros((count, SUMS_WIDTH))
-        self._sums[:, [NONFINITE, MICRO_NONFINITE]] = -1
-        self._shares = self._sums[:, MICRO_L1:]
-        self._before = self._sums.copy()
+        self._none = np.zeros((count, WIDTH))
+        self._none[:, NONFINITE] = -1
+        self._state = self._none.copy()  # of p.grad, as last looked at
+        self._before = self._none  # the same before this backward: G_{k-1}; never written to
+        self._shares = self._none.copy()  # of what this backward adds: g_k; handed out, then replaced
         self._rounded = [layer.layer_id for layer in watched.layers if layer.dtype in HALVES]
         self._grads: list[weakref.ref[Tensor] | None] = [None] * count
         self._versions = [-1] * count
         self._arrived: dict[int, tuple[int, int]] = {}  # slot -> address and version of a large gradient
-        self._fired: dict[int, int] = {}  # slot -> how often its hook fired, in firing order
+        self._ahead: dict[int, int] = {}  # slot -> version of p.grad once it is the G_k already measured
+        self._look_ahead = True
+        self._fired: list[int] = []  # slots in firing order; more than once with re-entrant checkpoints
         self._device = DeviceRows()
 
     def begin(self, slots: Iterable[int], *, fresh: bool) -> bool:
         """Look before a backward: what stands in `p.grad` now is G_{k-1}. Returns whether it was edited since."""
-        sums = self._sums
-        sums[:, MICRO_NONFINITE] = -1
-        self._before = sums.copy()
+        if fresh:  # ranks average their gradients after ours was measured, and leave no trace
+            self._look_ahead = not (distributed.is_available() and distributed.is_initialized())
         changed = self.look(slots, fresh=fresh)
         edited = bool(changed) and self._differs(changed)
         if changed:
-            self._before = sums.copy()
-        sums[:, PREVIOUS_SQUARES] = sums[:, SQUARES]
+            self._before = self._state.copy()
+        self._shares = self._none.copy()
+        self._fired = []
         self._device.begin()
-        self._fired = {}
         return edited
 
     def see(self, slot: int, gradient: Tensor) -> None:
-        """This backward's own gradient, not yet in `p.grad`. Measured here: a kept reference costs a copy."""
-        self._fired[slot] = self._fired.get(slot, 0) + 1
+        """This backward's own gradient, not yet in `p.grad`. Measured here: a kept reference costs a copy.
+
+        Where `p.grad` stands, G_k is measured along with it: torch reads both next, so the pass costs no
+        memory traffic of its own.
+        """
+        self._fired.append(slot)
         if not gradient.is_cpu:
             self._device.micro[slot] = measure_on_device(gradient)
-        elif self._gauge.measure(gradient, self._shares, slot) > WORTH_REMEMBERING:
-            self._arrived[slot] = (gradient.data_ptr(), gradient._version)
+        elif not self._see_with_sum(slot, gradient):
+            numel = self._gauge.measure(gradient, self._shares, slot)
+            if numel > WORTH_REMEMBERING:
+                self._arrived[slot] = (gradient.data_ptr(), gradient._version)
 
-    def finish(self, slots: Iterable[int]) -> list[int]:
-        """Look after a backward: `p.grad` is G_k. Returns the slots that changed."""
+    def _see_with_sum(self, slot: int, gradient: Tensor) -> bool:
+        parameter = self._references[slot]()
+        grad = None if parameter is None else parameter.grad
+        if grad is None or not self._look_ahead or len(parameter._backward_hooks) != 1:  # type: ignore[union-attr, arg-type]
+            return False  # a hook after ours may change what is added
+        if not self._gauge.measure_pair(gradient, grad, self._shares, self._state, slot):
+            return False
+        self._ahead[slot] = grad._version + 1  # one more if it is added in place, and nothing else happens
+        return True
+
+    def distrust(self) -> None:
+        """A backward failed: what was measured ahead may never have been added. Look at everything again."""
+        self._versions = [-1] * len(self._versions)
+        self._ahead.clear()
+        self._arrived.clear()
+
+    def finish(self, slots: Iterable[int]) -> bool:
+        """Look after a backward: `p.grad` is G_k. Returns whether anything arrived or changed."""
         changed = self.look(slots)
         self._arrived.clear()  # good for this moment only: `.data` may change p.grad without a trace
-        for slot, times in self._fired.items():
-            if times > 1:  # re-entrant checkpoints: g_k came in parts, known only where it is all of G_k
-                whole = self._before[slot, NONFINITE] < 0
-                self._shares[slot, :4] = self._sums[slot, :4] if whole else (0, 0, 0, -1)
-        return changed
+        self._ahead.clear()
+        if len(self._fired) != len(set(self._fired)):
+            self._settle_repeated()
+        return bool(changed or self._fired)
+
+    def _settle_repeated(self) -> None:
+        """Where g_k came in parts (re-entrant checkpoints) it is known only if it is all of G_k."""
+        for slot in {slot for slot in self._fired if self._fired.count(slot) > 1}:
+            whole = self._before[slot, NONFINITE] < 0
+            self._shares[slot] = self._state[slot] if whole else self._none[slot]
 
     def fired(self) -> list[int]:
         """Slots whose gradient arrived in this backward, in firing order."""
-        return list(self._fired)
+        return list(dict.fromkeys(self._fired))
 
     def look(self, slots: Iterable[int], *, fresh: bool = False, count_zeros: bool = False) -> list[int]:
         """Measure each `p.grad` that changed since the last look (all, if `fresh`); returns those slots."""
-        references, grads, versions = self._references, self._grads, self._versions
+        references, grads, versions, ahead = self._references, self._grads, self._versions, self._ahead
         changed: list[int] = []
         for slot in slots:
             parameter = references[slot]()
@@ -101,51 +122,72 @@ class GradientBoard:
             version = grad._version
             if known is None or known() is not grad:
                 grads[slot] = weakref.ref(grad)
+                ahead.pop(slot, None)  # another tensor than the one that was measured
             elif version == versions[slot] and not fresh:
                 continue
             versions[slot] = version
             changed.append(slot)
-            self._measure(slot, grad, count_zeros)
+            if ahead.get(slot) != version:
+                self._measure(slot, grad, count_zeros)
         return changed
 
     def _clear(self, slot: int) -> None:
         self._grads[slot] = None
-        self._sums[slot, :NONFINITE] = 0
-        self._sums[slot, NONFINITE] = -1
+        self._state[slot] = self._none[slot]
         self._device.state.pop(slot, None)
 
     def _measure(self, slot: int, grad: Tensor, count_zeros: bool) -> None:
         if not grad.is_cpu:
             self._device.state[slot] = measure_on_device(grad)
         elif slot in self._arrived and self._arrived[slot] == (grad.data_ptr(), grad._version):
-            self._sums[slot, :4] = self._shares[slot, :4]  # the first gradient of a window *is* p.grad
+            self._state[slot] = self._shares[slot]  # the first gradient of a window *is* p.grad
         else:
-            self._gauge.measure(grad, self._sums, slot, count_zeros)
+            self._gauge.measure(grad, self._state, slot, count_zeros)
 
     def _differs(self, slots: list[int]) -> bool:
         """Whether the numbers changed and not only the version: clipping may clip nothing, and that is no edit."""
         if self._device.state.keys() & set(slots):
             return True  # to compare would be to wait for the device
-        return not np.array_equal(self._sums[slots, :4], self._before[slots, :4], equal_nan=True)
+        return not np.array_equal(self._state[slots, :4], self._before[slots, :4], equal_nan=True)
 
     def hidden_resets(self) -> list[int]:
-        """Slots whose G_k is g_k alone although G_{k-1} was not 0: cleared without a trace, by `.data.zero_()`."""
-        sums = self._sums
-        same = sums[:, SQUARES] == sums[:, MICRO_SQUARES]
-        if not same.any():
+        """Slots whose G_k is g_k alone although G_{k-1} was not 0: cleared without a trace, by `.data.zero_()`.
+
+        The parameter that fired first stands for the others: only where it shows this are all compared.
+        """
+        if not self._fired or self._state[self._fired[0], SQUARES] != self._shares[self._fired[0], SQUARES]:
             return []
-        same &= (sums[:, L1] == sums[:, MICRO_L1]) & (sums[:, MICRO_NONFINITE] >= 0)
-        return list(np.flatnonzero(same & (sums[:, PREVIOUS_SQUARES] > 1e-12 * sums[:, SQUARES])))
+        state, shares, before = self._state, self._shares, self._before
+        same = (state[:, SQUARES] == shares[:, SQUARES]) & (state[:, L1] == shares[:, L1])
+        same &= (shares[:, NONFINITE] >= 0) & (before[:, SQUARES] > 1e-12 * state[:, SQUARES])
+        return list(np.flatnonzero(same))
 
-    def forget_before(self, slots: Iterable[int]) -> Sums:
-        """Set G_{k-1} of `slots` to 0 and return the rows of that moment, as an edit shows them."""
-        self._before[list(slots), : NONFINITE + 1] = 0
-        self._sums[list(slots), PREVIOUS_SQUARES] = 0
-        return self._before.copy()
+    def forget_before(self, slots: list[int]) -> Callable[[], Sums]:
+        """Set G_{k-1} of `slots` to 0 and return that moment, as an edit shows it."""
+        self._before = self._before.copy()
+        self._before[slots, : NONFINITE + 1] = 0
+        return partial(_assembled, self._before)
 
-    def sums(self, *, micro: bool = False) -> Sums | Callable[[], Sums]:
-        """[slots, SUMS_WIDTH] as they stand; for gradients on a device a callable that fetches them later."""
-        sums = self._sums.copy()
-        if micro and self._rounded:
-            sums[self._rounded, PREVIOUS_SQUARES] = np.nan
-        return self._device.fill_later(sums, micro=micro) if self._device.state else sums
+    def moment(self) -> Callable[[], Sums]:
+        """`p.grad` as last looked at: a callable for the writer's thread, [slots, SUMS_WIDTH]."""
+        assemble = partial(_assembled, self._state.copy())
+        return self._device.fill_later(assemble, micro=False) if self._device.state else assemble
+
+    def moment_of_micro_step(self) -> Callable[[], Sums]:
+        """G_k and g_k after a backward, as `moment`; what is G_k now is the next backward's G_{k-1}."""
+        before, self._before = self._before, self._state.copy()
+        assemble = partial(_assembled, self._before, self._shares, before, self._rounded)
+        return self._device.fill_later(assemble, micro=True) if self._device.state else assemble
+
+
+def _assembled(
+    state: Sums, shares: Sums | None = None, before: Sums | None = None, rounded: list[int] | None = None
+) -> Sums:
+    sums = np.zeros((len(state), SUMS_WIDTH))
+    sums[:, :MICRO_L1] = state
+    sums[:, MICRO_NONFINITE] = -1
+    if shares is not None and before is not None:
+        sums[:, MICRO_L1:PREVIOUS_SQUARES] = shares[:, : NONFINITE + 1]
+        sums[:, PREVIOUS_SQUARES] = before[:, SQUARES]
+        sums[rounded or [], PREVIOUS_SQUARES] = np.nan
+    return sums

@@ -31,13 +31,14 @@ class DeviceRows:
         self._before = dict(self.state)
         self.micro = {}
 
-    def fill_later(self, sums: Sums, *, micro: bool) -> Callable[[], Sums]:
-        """A callable that waits for the device and writes the rows of this moment into `sums`."""
+    def fill_later(self, assemble: Callable[[], Sums], *, micro: bool) -> Callable[[], Sums]:
+        """A callable that assembles the rows on the CPU, waits for the device and writes its rows into them."""
         state = dict(self.state)
         shares, before = (self.micro, self._before) if micro else ({}, {})
         ready = _mark(next(iter(state.values())))
 
         def fill() -> Sums:
+            sums = assemble()
             ready()
             _write(sums, state, slice(0, 5), slice(0, 5))
             _write(sums, shares, slice(0, 4), slice(5, 9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -20,13 +21,24 @@ class Handle(Protocol):
         """Take the hook away."""
 
 
+class Gate:
+    """Open between the begin and the end of a backward that is recorded; hooks hold it instead of the recorder."""
+
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        self.open = False
+
+
 class HookListener(Protocol):
     """Told by the hooks; never raises."""
 
-    inside: bool  # between the begin and the end of a backward that is recorded
+    gate: Gate
+    see: Callable[[int, Tensor], None]
+    """Takes the slot and the gradient of a parameter, before it is added to `p.grad`. May raise."""
 
-    def see_gradient(self, slot: int, gradient: Tensor) -> None:
-        """A parameter's gradient has arrived, before it is added to `p.grad`."""
+    def see_failed(self, error: Exception) -> None:
+        """`see` raised."""
 
     def before_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """An optimizer is about to take its step; may return other arguments."""
@@ -37,14 +49,18 @@ class HookListener(Protocol):
 
 def hook_gradient(listener: HookListener, slot: int, parameter: Tensor) -> Handle:
     """Tell `listener` of every gradient of `parameter`; the tensor hook returns None, so nothing changes."""
-    reference = weakref.ref(listener)
+    reference, gate, see = weakref.ref(listener), listener.gate, listener.see
 
     def seen(gradient: Tensor | None) -> None:
-        recorder = reference()
-        if recorder is None:
+        if gate.open and gradient is not None:  # None: a custom function returned none
+            try:
+                see(slot, gradient)
+            except Exception as error:  # P1: nothing of ours leaves a hook
+                recorder = reference()
+                if recorder is not None:
+                    recorder.see_failed(error)
+        elif reference() is None:
             handle.remove()  # dropped without a close
-        elif recorder.inside and gradient is not None:  # None: a custom function returned none
-            recorder.see_gradient(slot, gradient)
 
     handle: Handle = parameter.register_hook(seen)
     return handle

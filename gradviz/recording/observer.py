@@ -17,7 +17,7 @@ from gradviz.recording.windows import Windows
 from gradviz.schema import EventRecord, Phase, Scalar
 from gradviz.store.writer import RunWriter
 
-Sums = Any  # [slots, SUMS_WIDTH] float64, or a callable that fetches it from a device
+Sums = Callable[[], NDArray[np.float64]]  # [slots, SUMS_WIDTH], put together on the writer's thread
 ReadScale = Callable[[], dict[str, Scalar]]
 
 
@@ -33,7 +33,7 @@ class Observer:
         read_scale: ReadScale,
     ) -> None:
         self.slots: list[int] = []  # those recorded: trainable and hooked
-        self.see_gradient = board.see
+        self.see_gradient, self.distrust = board.see, board.distrust
         self.logged: dict[str, Scalar] = {}
         self._rows = np.zeros(0, np.int32), np.zeros(0, np.int64)  # ids and numels of `slots`
         self._watched, self._board, self._windows, self._writer = watched, board, windows, writer
@@ -62,33 +62,31 @@ class Observer:
         edited = self._board.begin(self.slots, fresh=fresh)
         if fresh or edited:
             # not an event yet: this backward may belong to another model
-            self._pending = (Phase.RESET if fresh else Phase.EDIT, self._board.sums(), self._seconds())
+            self._pending = (Phase.RESET if fresh else Phase.EDIT, self._board.moment(), self._seconds())
         self._loss = loss_of(tensors)
         return True
 
     def end_backward(self) -> None:
         """A `micro_step`, if this backward reached a watched parameter at all."""
-        changed, fired = self._board.finish(self.slots), self._board.fired()
-        if not changed and not fired:
+        if not self._board.finish(self.slots):
             return
         self._emit_what_came_before()
         self._windows.count()
         scalars = self._loss | self._read_scale() | self.logged
         self.logged = {}
-        self._emit(Phase.MICRO_STEP, self._board.sums(micro=True), scalars)
-        if not self._order_known and fired:
+        self._emit(Phase.MICRO_STEP, self._board.moment_of_micro_step(), scalars)
+        if not self._order_known:
             self._order_known = True
-            self._writer.set_forward_order(self._watched.forward_order(fired))
+            self._writer.set_forward_order(self._watched.forward_order(self._board.fired()))
 
     def _emit_what_came_before(self) -> None:
         if self._pending is not None:
             phase, sums, seconds = self._pending
             self._emit(phase, sums, {}, seconds=seconds)
             self._pending = None
-        hidden = self._board.hidden_resets()
+        hidden = [] if self._windows.fresh else self._board.hidden_resets()  # a reset is measured afresh
         if hidden:
-            sums = self._board.forget_before(hidden)
-            self._emit(Phase.RESET if self._windows.fresh else Phase.EDIT, sums, {})
+            self._emit(Phase.EDIT, self._board.forget_before(hidden), {})
 
     def consume(self, optimizer: Optimizer, slots: list[int]) -> None:
         """`optimizer.step()` begins: `p.grad` as it consumes it."""
@@ -107,14 +105,14 @@ class Observer:
         if consumed is not None:
             consumed()
 
-    def _close_after_closure(self, optimizer: Optimizer, slots: list[int], sums: Sums) -> None:
+    def _close_after_closure(self, optimizer: Optimizer, slots: list[int], sums: Sums | None) -> None:
         self._windows.consume(id(optimizer))
         if sums is not None and self._windows.recorded:
             self._close_window(optimizer, slots, sums)
 
     def _take(self, slots: list[int]) -> Sums:
         self._board.look(slots, fresh=True, count_zeros=True)  # unscaling leaves no trace in the version
-        return self._board.sums()
+        return self._board.moment()
 
     def _close_window(self, optimizer: Optimizer, slots: list[int], sums: Sums) -> None:
         self._pending = None
@@ -127,7 +125,7 @@ class Observer:
         self._windows.begin()
         if self._windows.recorded:
             self._board.begin(self.slots, fresh=True)
-            self._emit(Phase.RESET, self._board.sums(), {})
+            self._emit(Phase.RESET, self._board.moment(), {})
 
     def _emit(
         self,
@@ -159,4 +157,4 @@ class Observer:
 
 
 def _only(sums: Sums, rows: NDArray[np.int32]) -> Sums:
-    return (lambda: sums()[rows]) if callable(sums) else sums[rows]
+    return lambda: sums()[rows]

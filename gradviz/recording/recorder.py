@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from gradviz.recording.backward import listen, unlisten
 from gradviz.recording.guard import Guard, warn
-from gradviz.recording.hooks import Handle, hook_gradient, hook_optimizers
+from gradviz.recording.hooks import Gate, Handle, hook_gradient, hook_optimizers
 from gradviz.recording.observer import Observer
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import scalar_of
@@ -61,9 +61,10 @@ class ActiveRecorder(Recorder):
     def __init__(self, watched: WatchedParameters, observer: Observer, writer: RunWriter) -> None:
         self.run_path = writer.path
         self.watched = watched
-        self.inside = self.closed = False
+        self.closed = False
+        self.gate = Gate()
+        self.see: Callable[[int, Tensor], None] = observer.see_gradient
         self._observer, self._writer = observer, writer
-        self._see = observer.see_gradient  # the board's own method: one call less a parameter
         self._guard = Guard(writer.note_error)
         self._pid = os.getpid()
         self._handles: dict[int, Handle] = {}
@@ -96,25 +97,25 @@ class ActiveRecorder(Recorder):
         try:
             if len(self._handles) < len(self.watched):
                 self._thaw()
-            self.inside = self._observer.begin_backward(tensors)
+            self.gate.open = self._observer.begin_backward(tensors)
         except Exception as error:  # P1: nothing of ours leaves a hook
             self._guard.failed(error)
 
-    def see_gradient(self, slot: int, gradient: Tensor) -> None:
-        """A parameter's gradient has arrived, inside a backward that is recorded."""
-        try:
-            self._see(slot, gradient)
-        except Exception as error:
-            self._guard.failed(error)
+    def see_failed(self, error: Exception) -> None:
+        """A gradient could not be measured."""
+        self._guard.failed(error)
 
     def end_backward(self, completed: bool) -> None:
         """The outermost backward is over; what a failed one left in `p.grad` is seen at the next look."""
-        recorded, self.inside = self.inside, False
-        if not recorded or not completed or self.closed:
+        recorded, self.gate.open = self.gate.open, False
+        if not recorded or self.closed:
             return
         try:
-            self._observer.end_backward()
-            self._guard.passed()
+            if completed:
+                self._observer.end_backward()
+                self._guard.passed()
+            else:
+                self._observer.distrust()
         except Exception as error:
             self._guard.failed(error)
 

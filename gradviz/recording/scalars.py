@@ -32,10 +32,10 @@ def _of_tensor(value: Tensor) -> Scalar | None:
 
 def loss_of(tensors: Any) -> dict[str, Scalar]:
     """`loss`: the value that `backward()` was called on; the sum of a list; nothing where it is not a scalar."""
-    roots = [tensors] if isinstance(tensors, Tensor) else list(tensors or ())
-    values = [scalar_of(root) for root in roots]
-    if len(values) == 1 and values[0] is not None:
-        return {"loss": values[0]}
+    if isinstance(tensors, Tensor):
+        value = _of_tensor(tensors)
+        return {} if value is None else {"loss": value}
+    values = [scalar_of(root) for root in tensors or ()]
     numbers = [value for value in values if isinstance(value, float)]
     return {"loss": sum(numbers)} if numbers and len(numbers) == len(values) else {}
 

@@ -9,7 +9,7 @@ copied whole. `measure_on_device` does the same in torch operations that nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,29 +21,59 @@ from gradviz.schema import MAX, ZEROS
 PIECE = 32_768  # elements: 256 KB of float64 scratch, inside a second-level cache
 ROW = 1024  # elements summed in single precision, on a device
 WIDTH = 5
-Kernel = Callable[[int, int, NDArray[np.float64], int, bool], None]
+Rows = NDArray[np.float64]
+Kernel = Callable[[int, int, Rows, int, bool], None]
+PairKernel = Callable[[int, int, int, Rows, Rows, int], None]
 
 
-def load_kernels() -> dict[torch.dtype, Kernel]:
-    """The compiled one-pass kernels by dtype, warm; empty where numba is absent or cannot compile."""
+class Kernels(NamedTuple):
+    """The compiled one-pass kernels: of one gradient by dtype, and of g_k and G_k at once (float32)."""
+
+    single: dict[torch.dtype, Kernel]
+    pair: PairKernel | None
+
+
+PLAIN = Kernels({}, None)
+"""No kernels: everything by torch operations."""
+
+
+def load_kernels() -> Kernels:
+    """The compiled kernels, warm; `PLAIN` where numba is absent."""
     try:
-        from gradviz.recording.kernels import measure_float32, measure_float64
+        from gradviz.recording.kernels import measure_float32, measure_float64, measure_pair_float32
     except ImportError:
-        return {}
-    kernels: dict[torch.dtype, Kernel] = {torch.float32: measure_float32, torch.float64: measure_float64}
+        return PLAIN
+    single: dict[torch.dtype, Kernel] = {torch.float32: measure_float32, torch.float64: measure_float64}
     out = np.zeros((1, WIDTH))
-    for dtype, kernel in kernels.items():
+    for dtype, kernel in single.items():
         kernel(torch.zeros(1, dtype=dtype).data_ptr(), 1, out, 0, True)  # compiled here, not in the loop
-    return kernels
+    one = torch.zeros(1)
+    measure_pair_float32(one.data_ptr(), one.data_ptr(), 1, out, out, 0)
+    return Kernels(single, measure_pair_float32)
 
 
 class Gauge:
-    """Measures CPU gradients; `kernels={}` forces the plain torch path (the tests compare the two)."""
+    """Measures CPU gradients; with `PLAIN` kernels by torch operations alone (the tests compare the two)."""
 
-    def __init__(self, kernels: dict[torch.dtype, Kernel]) -> None:
-        self._kernels = kernels
+    def __init__(self, kernels: Kernels) -> None:
+        self._kernels, self._pair = kernels
 
-    def measure(self, x: Tensor, out: NDArray[np.float64], row: int, count_zeros: bool = False) -> int:
+    def measure_pair(self, x: Tensor, y: Tensor, out: Rows, sum_out: Rows, row: int) -> bool:
+        """Write what `measure` writes of `x` into `out[row]` and of `x + y` into `sum_out[row]`, in one pass.
+
+        Returns False where it cannot, having written nothing: not both contiguous float32 on the CPU.
+        """
+        if self._pair is None or x.dtype is not torch.float32 or y.dtype is not torch.float32:
+            return False
+        if x.layout is not torch.strided or y.layout is not torch.strided or not y.is_cpu:
+            return False
+        numel = x.numel()
+        if not x.is_contiguous() or not y.is_contiguous() or y.numel() != numel:
+            return False
+        self._pair(x.data_ptr(), y.data_ptr(), numel, out, sum_out, row)
+        return True
+
+    def measure(self, x: Tensor, out: Rows, row: int, count_zeros: bool = False) -> int:
         """Write L1, SQUARES, MAX, NONFINITE (and ZEROS) of `x` into `out[row]`; returns its number of elements."""
         kernel, numel = self._kernels.get(x.dtype), x.numel()
         if kernel is not None and x.layout is torch.strided and (x.is_contiguous() or _is_dense(x)):
@@ -54,7 +84,7 @@ class Gauge:
         out[row, :width] = totals[:width]
         return 0 if x.layout is not torch.strided else numel
 
-    def _measure_in_pieces(self, x: Tensor) -> NDArray[np.float64]:
+    def _measure_in_pieces(self, x: Tensor) -> Rows:
         totals = np.zeros(WIDTH)
         with torch.no_grad():
             for piece in _pieces(_values(x)):
@@ -65,7 +95,7 @@ class Gauge:
         totals[ZEROS] += x.numel() - _values(x).numel()  # a sparse gradient is zero where it stores nothing
         return totals
 
-    def _measure_piece(self, piece: Tensor) -> NDArray[np.float64]:
+    def _measure_piece(self, piece: Tensor) -> Rows:
         scratch = _magnitudes(piece)
         part = np.zeros((1, WIDTH))
         kernel = self._kernels.get(torch.float64)
@@ -73,7 +103,7 @@ class Gauge:
             kernel(scratch.data_ptr(), scratch.numel(), part, 0, True)
         else:
             part[0] = measure_on_device(scratch).numpy()
-        row: NDArray[np.float64] = part[0]
+        row: Rows = part[0]
         return row
 
 

@@ -23,11 +23,15 @@ class Disk:
         path.mkdir(parents=parents, exist_ok=False)
 
     def create(self, path: Path, content: bytes) -> None:
-        """Create a file that must not exist yet, durably."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            self.sync(stream)
+        """Create a file that must not exist yet, durably and whole: a reader never meets it half written."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as stream:
+                stream.write(content)
+                self.sync(stream)
+            os.link(temporary, path)  # unlike a rename, it fails where there is a file already
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def open_new(self, path: Path) -> BinaryIO:
         """Open a temporary file for writing."""

@@ -42,8 +42,10 @@ class Heartbeat:
     host: str = ""
 
     def encode(self) -> bytes:
-        """Bytes of the file, stamped with the time, the process and the host."""
-        self.written, self.pid, self.host = time.time(), os.getpid(), socket.gethostname()
+        """Bytes of the file, stamped with the time and, while the run is live, the process and its host."""
+        live = self.state is RunState.LIVE
+        self.written = time.time()
+        self.pid, self.host = (os.getpid(), socket.gethostname()) if live else (0, "")
         return json.dumps(asdict(self), ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 

@@ -49,16 +49,13 @@ class Inbox:
             if full or not self._open or len(self._records) >= self._max_events:
                 self.dropped += 1
                 return False
-            was_due = self._is_due()
             self._records.append(record)
             self._bytes += size
             self.accepted += 1
-            if self._is_due() and not was_due:
+            # rings once, as the line is crossed: the event before this one was not enough
+            if self._bytes - size < BATCH_BYTES <= self._bytes or len(self._records) == BATCH_EVENTS:
                 self._wake.put(None)
         return True
-
-    def _is_due(self) -> bool:
-        return self._bytes >= BATCH_BYTES or len(self._records) >= BATCH_EVENTS
 
     def add_layers(self, layers: Sequence[Layer]) -> None:
         """Queue layers that were not there at the start."""

@@ -34,6 +34,7 @@ class RunSummary:
     dropped: int
     seconds_since_last_event: float | None
     problem: str | None
+    reason: str | None = None
 
 
 def list_runs(folder: str | Path) -> list[RunSummary]:
@@ -82,6 +83,7 @@ def _summary(path: Path) -> RunSummary | None:
         dropped=heartbeat.dropped if heartbeat else 0,
         seconds_since_last_event=None if last is None else max(0.0, time.time() - last),
         problem=None,
+        reason=heartbeat.reason if heartbeat else None,
     )
 
 

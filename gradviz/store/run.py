@@ -87,6 +87,12 @@ class Run:
         return state_of(self.path, read_heartbeat(self.path))
 
     @property
+    def reason(self) -> str | None:
+        """Why the run ended as it did: the type of the exception of a crashed one; None where nothing was said."""
+        heartbeat = read_heartbeat(self.path)
+        return None if heartbeat is None else heartbeat.reason
+
+    @property
     def dropped(self) -> int:
         """Events that the writer dropped and counted."""
         heartbeat = read_heartbeat(self.path)

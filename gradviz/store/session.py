@@ -121,10 +121,16 @@ class Session:
         self._beat(final=True)
 
     def _flush(self) -> None:
-        """Write what is queued, a part at a time; a batch that fails is dropped, the next try comes later."""
+        """Write what is queued, a part at a time; a batch that fails is dropped, the next try comes later.
+
+        What arrives in the meantime waits for the next flush: else a fast training would be given parts
+        of a few events, without end.
+        """
         self._next_flush = time.monotonic() + self._flush_seconds
+        waiting = len(self._inbox)
         while not self._disabled and time.monotonic() >= self._retry_at:
             delivery = self._inbox.take()
+            waiting -= len(delivery.records)
             readable: list[tuple[EventRecord, Floats]] = []
             try:
                 self._folder.update_manifest(delivery.layers, delivery.forward_order)
@@ -137,7 +143,7 @@ class Session:
                 self._failed(error)
                 return
             self._pause = 0.0
-            if not len(self._inbox):
+            if waiting <= 0:
                 return
 
     def _readable(self, records: list[EventRecord]) -> list[tuple[EventRecord, Floats]]:

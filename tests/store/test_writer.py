@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 
 from gradviz.schema import SUMS_WIDTH, EventRecord, RunState
 from gradviz.store import open_run
+from gradviz.store.files import Disk
 from gradviz.store.heartbeat import read_heartbeat
 from gradviz.store.inbox import Inbox
 from tests.store.made_runs import NEVER, make_events, make_layers, start_writer, wait_for
@@ -224,3 +226,26 @@ def test_the_default_folder_is_ignored_by_git(tmp_path: Path, monkeypatch: pytes
 
     start_writer(default_folder(), LAYERS).close()
     assert (tmp_path / "gradviz_runs" / ".gitignore").read_text() == "*\n"
+
+
+def test_what_arrives_during_a_flush_waits_for_the_next(tmp_path: Path) -> None:
+    """A training faster than the disk must not be given parts of an event or two, without end."""
+    events = iter(make_events(LAYERS, 200))
+    writer = start_writer(tmp_path, LAYERS, flush_seconds=NEVER)
+
+    class FastTraining(Disk):
+        def open_new(self, path: Path) -> BinaryIO:
+            for _ in range(2):
+                writer.put(next(events))
+            return super().open_new(path)
+
+    for _ in range(10):
+        writer.put(next(events))
+    writer._session._folder.disk = FastTraining()
+    writer._session._flush()
+    assert [path.name for path in writer.path.glob("gradients/*/part-*")] == [
+        "part-000000000000-000000000009.parquet"
+    ]
+    writer._session._folder.disk = Disk()
+    assert writer.close() == 0
+    assert len(open_run(writer.path).events()) > 10
