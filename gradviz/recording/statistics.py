@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gradviz.recording.guard import warn
 from gradviz.schema import MAX, ZEROS
 
 PIECE = 32_768  # elements: 256 KB of float64 scratch, inside a second-level cache
@@ -38,11 +39,21 @@ PLAIN = Kernels({}, None)
 
 
 def load_kernels() -> Kernels:
-    """The compiled kernels, warm; `PLAIN` where numba is absent."""
+    """The compiled kernels, warm; `PLAIN` where numba is absent or cannot compile here (that is said)."""
     try:
-        from gradviz.recording.kernels import measure_float32, measure_float64, measure_pair_float32
+        return _compiled()
     except ImportError:
         return PLAIN
+    except Exception as error:  # no folder to cache in, an unknown processor: slower, and no reason to fail
+        warn(
+            f"numba could not compile the recorder's kernels ({error}). Recording goes on without them, slower."
+        )
+        return PLAIN
+
+
+def _compiled() -> Kernels:
+    from gradviz.recording.kernels import measure_float32, measure_float64, measure_pair_float32
+
     single: dict[torch.dtype, Kernel] = {torch.float32: measure_float32, torch.float64: measure_float64}
     out = np.zeros((1, WIDTH))
     for dtype, kernel in single.items():

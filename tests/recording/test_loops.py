@@ -7,9 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from loop_story import N, batches, ends, expected, make_model, record, rows
+from loop_story import ListWriter, N, batches, ends, expected, make_model, record, rows
 from torch import nn
 
+from gradviz.errors import GradvizWarning
+from gradviz.recording.statistics import PLAIN, load_kernels
 from gradviz.schema import L1, NONFINITE, PREVIOUS_SQUARES, SQUARES, EventRecord, Phase
 
 RIGHT = ["r0", "m0.1", "m0.2", "m0.3", "u0.3", "r1", "m1.1", "m1.2", "m1.3", "u1.3", "r2", "m2.1", "u2.1"]
@@ -185,3 +187,43 @@ def test_scalars_ride_on_the_right_events() -> None:
     assert set(micro[1].scalars) == {"loss"}
     assert micro[2].scalars == {"loss": 0.5}, "what the user says goes before what backward() was called on"
     assert writer.of(Phase.UPDATE)[0].scalars == {"lr": 0.25}
+
+
+def story_of(loop: Callable[..., None]) -> ListWriter:
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder, writer = record(model, optimizer)
+    loop(model, optimizer)
+    recorder.close()
+    return writer
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.__name__)
+def test_without_numba_the_story_is_the_same(
+    loop: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = story_of(loop)
+    monkeypatch.setattr("gradviz.recording.watching.load_kernels", lambda: PLAIN)
+    plain = story_of(loop)
+    assert plain.labels() == fast.labels()
+    assert plain.errors == []
+    for a, b in zip(plain.events, fast.events, strict=True):
+        np.testing.assert_allclose(rows(a), rows(b), rtol=1e-6)
+        assert a.scalars == b.scalars
+
+
+@pytest.mark.parametrize(
+    ("error", "warned"), [(ImportError("no numba"), False), (RuntimeError("no folder to cache in"), True)]
+)
+def test_kernels_that_cannot_be_had_are_done_without(
+    error: Exception, warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compiled() -> None:
+        raise error
+
+    monkeypatch.setattr("gradviz.recording.statistics._compiled", compiled)
+    if warned:
+        with pytest.warns(GradvizWarning, match="no folder to cache in.*slower"):
+            assert load_kernels() == PLAIN
+    else:
+        assert load_kernels() == PLAIN
