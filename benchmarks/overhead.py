@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -212,6 +214,25 @@ def memory(recorder: Callable[..., object], folder: Path) -> float:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
+def libraries() -> float:
+    """MB that a process with torch grows by once it has recorded anything: numba, pyarrow, pandas."""
+    script = """
+import tempfile, torch
+def resident():
+    with open("/proc/self/statm") as numbers:
+        return int(numbers.read().split()[1]) * 4096 / 1e6
+model = torch.nn.Linear(2, 2)
+model(torch.ones(1, 2)).sum().backward()
+before = resident()
+import gradviz
+with gradviz.watch(model, run_dir=tempfile.mkdtemp()):
+    model(torch.ones(1, 2)).sum().backward()
+print(resident() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
 def passes() -> tuple[float, float]:
     """One pass of the kernel over 17 M gradients, relative to one read (a sum) and to `.abs().mean().item()`."""
     import numpy as np
@@ -243,7 +264,9 @@ def passes() -> tuple[float, float]:
 def main() -> None:
     """Print the tables that the README quotes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=25, help="pairs; the transformer takes a quarter of them")
+    parser.add_argument(
+        "--rounds", type=int, default=25, help="pairs; the transformer takes a quarter of them"
+    )
     parser.add_argument("--only", choices=list(WORKLOADS), action="append")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -267,6 +290,7 @@ def main() -> None:
         )
         print(f"resident memory of the transformer in training: bare +{memory(nothing, folder):.0f} MB, "
               f"then with gradviz +{memory(ours, folder):.0f} MB (one copy of the gradients: 56 MB)")  # fmt: skip
+        print(f"the libraries that recording loads: +{libraries():.0f} MB, once")
 
 
 if __name__ == "__main__":
