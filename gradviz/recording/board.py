@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,20 +65,23 @@ class GradientBoard:
         memory traffic of its own.
         """
         self._fired.append(slot)
+        self._arrived.pop(slot, None)
         if not gradient.is_cpu:
             self._device.micro[slot] = measure_on_device(gradient)
         elif not self._see_with_sum(slot, gradient):
             numel = self._gauge.measure(gradient, self._shares, slot)
-            if numel > WORTH_REMEMBERING:
+            parameter = self._references[slot]()
+            if numel > WORTH_REMEMBERING and parameter is not None and not _changed_by_others(parameter):
                 self._arrived[slot] = (gradient.data_ptr(), gradient._version)
 
     def _see_with_sum(self, slot: int, gradient: Tensor) -> bool:
         parameter = self._references[slot]()
         grad = None if parameter is None else parameter.grad
-        if grad is None or not self._look_ahead or len(parameter._backward_hooks) != 1:  # type: ignore[union-attr, arg-type]
-            return False  # a hook after ours may change what is added
+        if parameter is None or grad is None or not self._look_ahead or _changed_by_others(parameter):
+            return False
         if not self._gauge.measure_pair(gradient, grad, self._shares, self._state, slot):
             return False
+        self._versions[slot] = -1  # the row is no longer that of p.grad as it stands
         self._ahead[slot] = grad._version + 1  # one more if it is added in place, and nothing else happens
         return True
 
@@ -127,7 +131,7 @@ class GradientBoard:
                 continue
             versions[slot] = version
             changed.append(slot)
-            if ahead.get(slot) != version:
+            if fresh or ahead.get(slot) != version:
                 self._measure(slot, grad, count_zeros)
         return changed
 
@@ -139,7 +143,11 @@ class GradientBoard:
     def _measure(self, slot: int, grad: Tensor, count_zeros: bool) -> None:
         if not grad.is_cpu:
             self._device.state[slot] = measure_on_device(grad)
-        elif slot in self._arrived and self._arrived[slot] == (grad.data_ptr(), grad._version):
+        elif (
+            not count_zeros
+            and slot in self._arrived
+            and self._arrived[slot] == (grad.data_ptr(), grad._version)
+        ):
             self._state[slot] = self._shares[slot]  # the first gradient of a window *is* p.grad
         else:
             self._gauge.measure(grad, self._state, slot, count_zeros)
@@ -160,6 +168,8 @@ class GradientBoard:
         state, shares, before = self._state, self._shares, self._before
         same = (state[:, SQUARES] == shares[:, SQUARES]) & (state[:, L1] == shares[:, L1])
         same &= (shares[:, NONFINITE] >= 0) & (before[:, SQUARES] > 1e-12 * state[:, SQUARES])
+        same &= before[:, SQUARES] != 4 * state[:, SQUARES]  # G_{k-1} = -2 g_k gives the same norms
+        same[self._rounded] = False  # in half precision a small G_{k-1} is lost in the rounding of G_k
         return list(np.flatnonzero(same))
 
     def forget_before(self, slots: list[int]) -> Callable[[], Sums]:
@@ -178,6 +188,12 @@ class GradientBoard:
         before, self._before = self._before, self._state.copy()
         assemble = partial(_assembled, self._before, self._shares, before, self._rounded)
         return self._device.fill_later(assemble, micro=True) if self._device.state else assemble
+
+
+def _changed_by_others(parameter: Tensor) -> bool:
+    """Whether hooks after ours may change what is added to `p.grad`, or write through `p.grad.data` without a trace."""
+    hooks: Any = parameter._backward_hooks
+    return len(hooks) != 1 or bool(parameter._post_accumulate_grad_hooks)
 
 
 def _assembled(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 
 from gradviz.errors import GradvizWarning
 
@@ -15,8 +16,9 @@ def warn(text: str) -> None:
     """Warn the user; where warnings are errors, print instead: training goes on."""
     try:
         warnings.warn(text, GradvizWarning, stacklevel=3)
-    except GradvizWarning:
-        print(f"gradviz: {text}", file=sys.stderr)  # noqa: T201  the only channel left
+    except Exception:  # warnings are errors, or there is nowhere to show them
+        with suppress(Exception):
+            print(f"gradviz: {text}", file=sys.stderr)  # noqa: T201  the only channel left
 
 
 class Guard:

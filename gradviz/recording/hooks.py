@@ -62,6 +62,7 @@ def hook_gradient(listener: HookListener, slot: int, parameter: Tensor) -> Handl
         elif reference() is None:
             handle.remove()  # dropped without a close
 
+    seen.__torch_unserializable__ = True  # type: ignore[attr-defined]  # torch.save leaves it out without a warning
     handle: Handle = parameter.register_hook(seen)
     return handle
 

@@ -57,6 +57,7 @@ class Observer:
         """
         self._windows.begin()
         if not self._windows.recorded:
+            self.logged = {}  # of a micro-step that is not recorded
             return False
         fresh = self._windows.fresh
         edited = self._board.begin(self.slots, fresh=fresh)
@@ -90,6 +91,7 @@ class Observer:
 
     def consume(self, optimizer: Optimizer, slots: list[int]) -> None:
         """`optimizer.step()` begins: `p.grad` as it consumes it."""
+        self._consumed = None  # of a closure whose step raised
         self._windows.consume(id(optimizer))
         if self._windows.recorded:
             self._close_window(optimizer, slots, self._take(slots))

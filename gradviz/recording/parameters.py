@@ -44,8 +44,8 @@ class WatchedParameters:
 
     def slots_of(self, optimizer: torch.optim.Optimizer) -> list[int]:
         """The slots that `optimizer` owns, ascending; another model's parameters are passed over."""
-        owned = {self.slot_of.get(id(p)) for group in optimizer.param_groups for p in group["params"]}
-        return sorted(slot for slot in owned if slot is not None)
+        owned = ((self.slot_of.get(id(p)), p) for group in optimizer.param_groups for p in group["params"])
+        return sorted({slot for slot, p in owned if slot is not None and self.references[slot]() is p})
 
     def forward_order(self, fired: list[int]) -> list[int]:
         """All slots in forward order: gradients arrive in reverse, modules in that order, parameters as declared.

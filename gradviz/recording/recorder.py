@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +68,8 @@ class ActiveRecorder(Recorder):
         self._observer, self._writer = observer, writer
         self._guard = Guard(writer.note_error)
         self._pid = os.getpid()
+        self._thread: int | None = None  # the one whose backward is being watched
+        self._stepping: int | None = None  # id of the optimizer between its step's begin and end
         self._handles: dict[int, Handle] = {}
         self._optimizer_handles: list[Handle] = []
         self._at_exit: Callable[[], None] | None = None
@@ -92,8 +95,9 @@ class ActiveRecorder(Recorder):
 
     def begin_backward(self, tensors: Any) -> None:
         """An outermost backward is about to begin."""
-        if self._idle():
+        if self._idle() or self._thread is not None:  # another thread's backward is being watched
             return
+        self._thread, self._stepping = threading.get_ident(), None
         try:
             if len(self._handles) < len(self.watched):
                 self._thaw()
@@ -107,6 +111,9 @@ class ActiveRecorder(Recorder):
 
     def end_backward(self, completed: bool) -> None:
         """The outermost backward is over; what a failed one left in `p.grad` is seen at the next look."""
+        if self._thread != threading.get_ident():
+            return
+        self._thread = None
         recorded, self.gate.open = self.gate.open, False
         if not recorded or self.closed:
             return
@@ -127,8 +134,10 @@ class ActiveRecorder(Recorder):
         if not slots:
             return None  # another model's
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
-        if closure is None:
-            self._guard(self._observer.consume, optimizer, slots)
+        if not callable(closure):  # none, or an argument of another kind (`step(loss)`)
+            if self._stepping != id(optimizer):  # else a subclass whose step calls its parent's: one update
+                self._stepping = id(optimizer)
+                self._guard(self._observer.consume, optimizer, slots)
             return None
         watched = self._watched_closure(closure, optimizer, slots)
         return (
@@ -147,6 +156,7 @@ class ActiveRecorder(Recorder):
 
     def after_optimizer(self) -> None:
         """An optimizer's step has returned."""
+        self._stepping = None
         if not self._idle():
             self._guard(self._observer.optimizer_returned)
 

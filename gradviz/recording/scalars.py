@@ -35,7 +35,9 @@ def loss_of(tensors: Any) -> dict[str, Scalar]:
     if isinstance(tensors, Tensor):
         value = _of_tensor(tensors)
         return {} if value is None else {"loss": value}
-    values = [scalar_of(root) for root in tensors or ()]
+    if not isinstance(tensors, list | tuple):
+        return {}  # to walk through an iterator would be to use it up
+    values = [scalar_of(root) for root in tensors]
     numbers = [value for value in values if isinstance(value, float)]
     return {"loss": sum(numbers)} if numbers and len(numbers) == len(values) else {}
 

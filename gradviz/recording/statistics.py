@@ -55,11 +55,10 @@ def _compiled() -> Kernels:
     from gradviz.recording.kernels import measure_float32, measure_float64, measure_pair_float32
 
     single: dict[torch.dtype, Kernel] = {torch.float32: measure_float32, torch.float64: measure_float64}
-    out = np.zeros((1, WIDTH))
-    for dtype, kernel in single.items():
-        kernel(torch.zeros(1, dtype=dtype).data_ptr(), 1, out, 0, True)  # compiled here, not in the loop
-    one = torch.zeros(1)
-    measure_pair_float32(one.data_ptr(), one.data_ptr(), 1, out, out, 0)
+    out, one = np.zeros((1, WIDTH)), np.zeros(1)  # not of torch: under a FakeTensorMode they have no memory
+    for kernel in single.values():
+        kernel(one.ctypes.data, 1, out, 0, True)  # compiled here, not in the loop
+    measure_pair_float32(one.ctypes.data, one.ctypes.data, 1, out, out, 0)
     return Kernels(single, measure_pair_float32)
 
 
@@ -79,16 +78,16 @@ class Gauge:
         if x.layout is not torch.strided or y.layout is not torch.strided or not y.is_cpu:
             return False
         numel = x.numel()
-        if not x.is_contiguous() or not y.is_contiguous() or y.numel() != numel:
+        if not x.is_contiguous() or not y.is_contiguous() or y.numel() != numel or x.is_neg() or y.is_neg():
             return False
-        self._pair(x.data_ptr(), y.data_ptr(), numel, out, sum_out, row)
+        self._pair(_address(x), _address(y), numel, out, sum_out, row)
         return True
 
     def measure(self, x: Tensor, out: Rows, row: int, count_zeros: bool = False) -> int:
         """Write L1, SQUARES, MAX, NONFINITE (and ZEROS) of `x` into `out[row]`; returns its number of elements."""
         kernel, numel = self._kernels.get(x.dtype), x.numel()
         if kernel is not None and x.layout is torch.strided and (x.is_contiguous() or _is_dense(x)):
-            kernel(x.data_ptr(), numel, out, row, count_zeros)
+            kernel(_address(x), numel, out, row, count_zeros)
             return numel
         totals = self._measure_in_pieces(x)
         width = WIDTH if count_zeros else ZEROS
@@ -111,7 +110,7 @@ class Gauge:
         part = np.zeros((1, WIDTH))
         kernel = self._kernels.get(torch.float64)
         if kernel is not None:
-            kernel(scratch.data_ptr(), scratch.numel(), part, 0, True)
+            kernel(_address(scratch), scratch.numel(), part, 0, True)
         else:
             part[0] = measure_on_device(scratch).numpy()
         row: Rows = part[0]
@@ -146,6 +145,14 @@ def _row_norms(body: Tensor, order: int) -> Tensor:
     return norms.double()
 
 
+def _address(x: Tensor) -> int:
+    """Where the numbers lie. A DTensor, a fake tensor, a freed storage have none: the kernel would read address 0."""
+    address = x.data_ptr()
+    if not address and x.numel():
+        raise TypeError(f"a gradient of type {type(x).__name__} has no memory of its own")
+    return address
+
+
 def _values(x: Tensor) -> Tensor:
     """The stored numbers: of a sparse gradient (an embedding's) only what it holds, duplicates summed."""
     if x.layout is torch.sparse_coo:
@@ -159,7 +166,8 @@ def _pieces(x: Tensor) -> Iterator[Tensor]:
     elif _is_dense(x):
         yield from x.as_strided((x.numel(),), (1,)).split(PIECE)
     else:  # expanded or sliced: never flattened whole, that would be a copy
-        for part in x.unbind(max(range(x.dim()), key=x.size)):
+        longest = max(range(x.dim()), key=x.size)
+        for part in x.split(max(1, x.size(longest) * PIECE // x.numel()), longest):
             yield from _pieces(part)
 
 

@@ -17,7 +17,6 @@ import torch
 from loop_story import batches, make_model, record
 from torch import nn
 
-import gradviz.recording.backward as backward_room
 from gradviz.errors import GradvizWarning
 from gradviz.recording import Recorder
 from gradviz.recording.board import GradientBoard
@@ -156,7 +155,7 @@ def test_reference_counts_alone_free_everything() -> None:
 def test_a_dropped_recorder_takes_its_hooks_along() -> None:
     model = make_model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    original = backward_room._original
+    original = getattr(torch.autograd.backward, "__wrapped__", torch.autograd.backward)
     recorder, writer = record(model)
     del recorder
     events = len(writer.events)
