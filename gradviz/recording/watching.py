@@ -58,6 +58,8 @@ def watch(
     Raises:
         WatchError, RunFolderError: only if `strict`.
 
+    A step pre-hook of your own that changes gradients runs after ours if it is registered later.
+
     `GRADVIZ_MODE=off` makes this a no-op.
     """
     if os.environ.get("GRADVIZ_MODE", "").lower() == "off":
