@@ -52,14 +52,10 @@ def watch(
         scaler: the `GradScaler`, if there is one; its scale is then recorded beside the gradients.
         strict: raise on bad input or an unwritable folder. Otherwise warn once and let training go on.
 
-    Returns:
-        The recorder, a context manager; `.run_path` is the run's folder.
+    Returns the recorder, a context manager; `.run_path` is the run's folder.
+    Raises WatchError or RunFolderError only if `strict`.
 
-    Raises:
-        WatchError, RunFolderError: only if `strict`.
-
-    A step pre-hook of your own that changes gradients runs after ours if it is registered later.
-
+    A step pre-hook of your own, registered later, runs after ours and is not seen.
     `GRADVIZ_MODE=off` makes this a no-op.
     """
     if os.environ.get("GRADVIZ_MODE", "").lower() == "off":
