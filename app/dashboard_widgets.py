@@ -25,18 +25,7 @@ def pick_one(
     visible: bool = True,
 ) -> Choice:
     """A row of buttons, one pressed; pressing it again gives the default."""
-    picked = _valid(name, options, default)
-    st.session_state[_key(name)] = picked
-    st.segmented_control(
-        label,
-        options,
-        key=_key(name),
-        format_func=shown,
-        label_visibility="visible" if visible else "collapsed",
-        on_change=_adopt,
-        args=(name, _as_text),
-    )
-    return picked
+    return _pick(st.segmented_control, name, label, options, shown, default, visible)
 
 
 def pick_from_menu(
@@ -49,9 +38,21 @@ def pick_from_menu(
     visible: bool = True,
 ) -> Choice:
     """A menu that can be searched by typing; names in it are shown as they are."""
+    return _pick(st.selectbox, name, label, options, shown, default, visible)
+
+
+def _pick(
+    widget: Callable[..., object],
+    name: str,
+    label: str,
+    options: Sequence[Choice],
+    shown: Callable[[Choice], str],
+    default: Choice,
+    visible: bool,
+) -> Choice:
     picked = _valid(name, options, default)
     st.session_state[_key(name)] = picked
-    st.selectbox(
+    widget(
         label,
         options,
         key=_key(name),
