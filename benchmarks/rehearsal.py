@@ -35,7 +35,7 @@ class Rehearsal:
         events = rows["event"].nunique()
         columns = {name: rows[name].to_numpy(dtype=np.float64, na_value=0.0) for name in STATISTICS}
         numel = table["numel"].reindex(rows["layer"].astype(str)).to_numpy(dtype=np.float64)
-        sums = np.zeros((len(rows), SUMS_WIDTH))
+        sums = np.full((len(rows), SUMS_WIDTH), np.nan)
         sums[:, L1], sums[:, MICRO_L1] = columns["mean_abs"] * numel, columns["micro_mean_abs"] * numel
         sums[:, SQUARES], sums[:, MICRO_SQUARES] = columns["l2"] ** 2, columns["micro_l2"] ** 2
         sums[:, MAX], sums[:, MICRO_MAX] = columns["max_abs"], columns["micro_max_abs"]

@@ -66,7 +66,10 @@ class Layer:
 L1, SQUARES, MAX, NONFINITE, ZEROS = range(5)  # of p.grad: sum |x|, sum x^2, max |x|, count, count
 MICRO_L1, MICRO_SQUARES, MICRO_MAX, MICRO_NONFINITE = range(5, 9)  # of g_k, this backward's own share
 PREVIOUS_SQUARES = 9  # sum x^2 of G_{k-1}; NaN where unknown. The cosine follows by polarisation
-SUMS_WIDTH = 10
+# Of the weights, at an update: sum w^2 before it, sum (dw)^2 of what it changed, and the fraction of elements
+# that it left bit-identical although their gradient was not zero. NaN where unknown.
+WEIGHT_SQUARES, STEP_SQUARES, UNCHANGED = range(10, 13)
+SUMS_WIDTH = 13
 
 Scalar = float | int | Callable[[], float]
 
@@ -76,7 +79,8 @@ class EventRecord(NamedTuple):
 
     `layer_ids` [P] int32 ascending; `sums` [P, SUMS_WIDTH] float64, or a callable that fetches it from
     the device and is called on the writer's thread only. `scalars` values may be such callables too.
-    `numels` [P] int64 are the element counts that the means divide by.
+    `numels` [P] int64 are the element counts that the means divide by. `counts` [P, bins] int64 are the
+    numbers of elements by binary exponent, at the updates that record them.
     """
 
     event: int
@@ -88,3 +92,4 @@ class EventRecord(NamedTuple):
     numels: NDArray[np.int64]
     sums: NDArray[np.float64] | Callable[[], NDArray[np.float64]]
     scalars: Mapping[str, Scalar]
+    counts: NDArray[np.int64] | Callable[[], NDArray[np.int64]] | None = None

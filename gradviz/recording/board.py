@@ -18,7 +18,16 @@ from torch import Tensor, distributed
 from gradviz.recording.device import DeviceRows
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.statistics import WIDTH, Gauge, measure_on_device
-from gradviz.schema import L1, MICRO_L1, MICRO_NONFINITE, NONFINITE, PREVIOUS_SQUARES, SQUARES, SUMS_WIDTH
+from gradviz.schema import (
+    L1,
+    MICRO_L1,
+    MICRO_NONFINITE,
+    NONFINITE,
+    PREVIOUS_SQUARES,
+    SQUARES,
+    SUMS_WIDTH,
+    WEIGHT_SQUARES,
+)
 
 Sums = NDArray[np.float64]
 HALVES = {"float16", "bfloat16"}  # p.grad is rounded too coarsely for norms to yield a cosine
@@ -202,6 +211,7 @@ def _assembled(
     sums = np.zeros((len(state), SUMS_WIDTH))
     sums[:, :MICRO_L1] = state
     sums[:, MICRO_NONFINITE] = -1
+    sums[:, WEIGHT_SQUARES:] = np.nan
     if shares is not None and before is not None:
         sums[:, MICRO_L1:PREVIOUS_SQUARES] = shares[:, : NONFINITE + 1]
         sums[:, PREVIOUS_SQUARES] = before[:, SQUARES]

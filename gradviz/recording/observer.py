@@ -78,7 +78,7 @@ class Observer:
         self._emit(Phase.MICRO_STEP, self._board.moment_of_micro_step(), scalars)
         if not self._order_known:
             self._order_known = True
-            self._writer.set_forward_order(self._watched.forward_order(self._board.fired()))
+            self._writer.describe(forward_order=self._watched.forward_order(self._board.fired()))
 
     def _emit_what_came_before(self) -> None:
         if self._pending is not None:

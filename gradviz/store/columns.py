@@ -11,7 +11,9 @@ INDEX_COLUMNS: Final = ("event", "update", "micro_step", "phase", "layer_id")
 STATISTICS: Final = (
     "mean_abs", "l2", "max_abs", "zeros", "nonfinite",
     "micro_mean_abs", "micro_l2", "micro_max_abs", "micro_nonfinite", "cosine",
+    "weight_l2", "step_l2", "unchanged",
 )  # fmt: skip
+OPTIONAL: Final = ("weight_l2", "step_l2", "unchanged")  # a part that lacks them has no such values
 COUNTS: Final = ("nonfinite", "micro_nonfinite")
 EVENT_COLUMNS: Final = ("event", "update", "micro_step", "phase", "seconds")
 KNOWN_SCALARS: Final = ("loss", "loss_weight", "loss_reduction", "loss_elements", "lr", "amp_scale")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from gradviz.schema import SUMS_WIDTH, EventRecord, Layer
 
@@ -22,7 +23,7 @@ class Delivery:
 
     records: list[EventRecord]
     layers: list[Layer] = field(default_factory=list)
-    forward_order: list[int] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Inbox:
@@ -34,7 +35,7 @@ class Inbox:
         self._max_bytes, self._max_events = max_bytes, max_events
         self._records: list[EventRecord] = []
         self._layers: list[Layer] = []
-        self._forward_order: list[int] | None = None
+        self._facts: dict[str, Any] = {}
         self._bytes = 0
         self._open = True
         # reentrant: a signal handler may close the run while the same thread is in `put`
@@ -62,27 +63,26 @@ class Inbox:
         with self._lock:
             self._layers.extend(layers)
 
-    def set_forward_order(self, layer_ids: Sequence[int]) -> None:
-        """Queue the forward order of the layers."""
+    def describe(self, facts: Mapping[str, Any]) -> None:
+        """Queue entries of `run.json`; a later one of the same name wins."""
         with self._lock:
-            self._forward_order = [int(layer_id) for layer_id in layer_ids]
+            self._facts.update(facts)
 
     def take(self) -> Delivery:
-        """Take the oldest events, as many as one part holds, and everything known about layers."""
+        """Take the oldest events, as many as one part holds, and everything known about the run."""
         with self._lock:
             count = self._batch_length()
             records, self._records = self._records[:count], self._records[count:]
             layers, self._layers = self._layers, []
-            order, self._forward_order = self._forward_order, None
+            facts, self._facts = self._facts, {}
             self._bytes -= sum(RECORD_OVERHEAD + 8 * (SUMS_WIDTH + 2) * len(r.layer_ids) for r in records)
-        return Delivery(records, layers, order)
+        return Delivery(records, layers, facts)
 
     def give_back(self, delivery: Delivery) -> None:
-        """Take back what is known about layers after a failure; the events of the delivery are lost."""
+        """Take back what is known about the run after a failure; the events of the delivery are lost."""
         with self._lock:
             self._layers = [*delivery.layers, *self._layers]
-            if self._forward_order is None:
-                self._forward_order = delivery.forward_order
+            self._facts = {**delivery.facts, **self._facts}
 
     def _batch_length(self) -> int:
         size = 0

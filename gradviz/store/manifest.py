@@ -17,6 +17,7 @@ from gradviz.store.names import tidy_name, unique_names
 FILE_NAME = "run.json"
 SIZE_LIMIT = 64 * 2**20
 LAYER_LIMIT = 1_000_000
+RESERVED = ("format", "version", "name", "created", "layers")  # set once, when a run is created
 
 Manifest = dict[str, Any]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gradviz.errors import DamagedPartError
 from gradviz.schema import FORMAT_VERSION
-from gradviz.store.columns import RANGES, SCHEMAS
+from gradviz.store.columns import OPTIONAL, RANGES, SCHEMAS
 from gradviz.store.parts import CHECKSUM_KEY, INDEX_KEY, EventRange, parse_part_name
 
 ROW_GROUP_LIMIT = 2**24  # rows; the largest that the writer makes holds 2^17 rows or one layer
@@ -57,8 +57,9 @@ class PartFile:
             with pq.ParquetFile(
                 self.path, metadata=self.metadata, page_checksum_verification=True
             ) as parquet:
+                stored = [name for name in columns if name in self.columns]
                 table = parquet.read_row_groups(
-                    [int(group) for group in groups], columns=list(columns), use_threads=threads
+                    [int(group) for group in groups], columns=stored, use_threads=threads
                 )
         except FileNotFoundError:
             raise
@@ -66,7 +67,15 @@ class PartFile:
             raise DamagedPartError(f"{self.path.name}: {first_line(error)}") from error
         if table.num_rows != int(self.rows[list(groups)].sum()):
             raise DamagedPartError(f"{self.path.name}: {table.num_rows} rows, not what its index states")
-        return table
+        return _completed(table, self.kind, columns)
+
+
+def _completed(table: Any, kind: str, columns: Sequence[str]) -> Any:
+    """The table with null columns for those that parts of its time did not have."""
+    for name in set(columns).difference(table.column_names).intersection(OPTIONAL):
+        field = SCHEMAS[kind]().field(name)
+        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(list(columns)) if table.column_names != list(columns) else table
 
 
 def first_line(error: BaseException) -> str:
@@ -133,6 +142,8 @@ def _check_schema(schema: Any, path: Path, kind: str) -> None:
         if column.name == "layer":  # for outside readers; never decoded here
             continue
         at = schema.get_all_field_indices(column.name)
+        if not at and column.name in OPTIONAL:
+            continue
         if len(at) != 1 or schema.field(at[0]).type != column.type:
             raise DamagedPartError(f"{path.name}: column {column.name!r} is not one column of {column.type}")
 

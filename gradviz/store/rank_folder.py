@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,15 @@ class RankFolder:
         self.tail: list[TailPart] = []
         self._checked: object = None
 
-    def update_manifest(self, layers: Sequence[Layer], forward_order: Sequence[int] | None) -> None:
-        """Append layers and set the forward order; `run.json` is replaced before anything uses them."""
+    def update_manifest(self, layers: Sequence[Layer], facts: Mapping[str, Any]) -> None:
+        """Append layers and add entries; `run.json` is replaced before anything uses them."""
         known = {layer.layer_id for layer in self.layers}
         new = [layer for layer in layers if layer.layer_id not in known]
-        if not new and forward_order is None:
+        facts = {name: fact for name, fact in facts.items() if name not in manifests.RESERVED}
+        if not new and not facts:
             return
         self.layers = manifests.tidy_layers([*self.layers, *new])
-        if forward_order is not None:
-            self.manifest["forward_order"] = list(forward_order)
+        self.manifest.update(facts)
         self.manifest["layers"] = manifests.layer_rows(self.layers)
         self.names = LayerNames(self.layers)
         path = self.run / manifests.FILE_NAME

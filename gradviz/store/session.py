@@ -133,7 +133,7 @@ class Session:
             waiting -= len(delivery.records)
             readable: list[tuple[EventRecord, Floats]] = []
             try:
-                self._folder.update_manifest(delivery.layers, delivery.forward_order)
+                self._folder.update_manifest(delivery.layers, delivery.facts)
                 readable = self._readable(delivery.records)
                 if readable:
                     self._folder.write_batch(*zip(*readable, strict=True))

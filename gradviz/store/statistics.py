@@ -18,7 +18,10 @@ from gradviz.schema import (
     NONFINITE,
     PREVIOUS_SQUARES,
     SQUARES,
+    STEP_SQUARES,
     SUMS_WIDTH,
+    UNCHANGED,
+    WEIGHT_SQUARES,
     ZEROS,
     EventRecord,
     Phase,
@@ -135,11 +138,19 @@ def statistics_of(sums: Floats, numels: NDArray[np.int64], phase: NDArray[np.int
             "micro_max_abs": _float(sums[MICRO_MAX], micro),
             "micro_nonfinite": _count(sums[MICRO_NONFINITE], micro),
             "cosine": _cosine(sums, there & micro),
+            "weight_l2": _known(np.sqrt(sums[WEIGHT_SQUARES]), phase),
+            "step_l2": _known(np.sqrt(sums[STEP_SQUARES]), phase),
+            "unchanged": _known(sums[UNCHANGED], phase),
         }
 
 
 def _float(values: Floats, exists: Mask) -> Column:
     return Column(np.where(exists, values, 0.0).astype(np.float32), exists)
+
+
+def _known(values: Floats, phase: NDArray[np.int8]) -> Column:
+    """A statistic of an update's weights, which is NaN where it was not taken."""
+    return _float(values, (phase == Phase.UPDATE) & ~np.isnan(values))
 
 
 def _count(values: Floats, exists: Mask) -> Column:

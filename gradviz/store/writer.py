@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from gradviz.errors import RunFolderError
 from gradviz.schema import EventRecord, Layer, RunState
@@ -100,10 +101,10 @@ class RunWriter:
         if os.getpid() == self._pid:
             self._inbox.add_layers(layers)
 
-    def set_forward_order(self, layer_ids: Sequence[int]) -> None:
-        """State the order in which the layers run forward."""
+    def describe(self, **facts: Any) -> None:
+        """Add entries to `run.json` (JSON values): `forward_order`, `optimizers`, ...; a later one wins."""
         if os.getpid() == self._pid:
-            self._inbox.set_forward_order(layer_ids)
+            self._inbox.describe(facts)
 
     def note_error(self, text: str) -> None:
         """Keep an error's text in the run: the last few are shown, all are counted."""

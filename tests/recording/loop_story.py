@@ -26,7 +26,7 @@ class ListWriter:
         self.path = Path("nowhere")
         self.events: list[EventRecord] = []
         self.errors: list[str] = []
-        self.order: list[int] = []
+        self.facts: dict[str, Any] = {}
         self.state: RunState | None = None
         self.reason: str | None = None
 
@@ -34,8 +34,8 @@ class ListWriter:
         self.events.append(event)
         return True
 
-    def set_forward_order(self, layer_ids: list[int]) -> None:
-        self.order = list(layer_ids)
+    def describe(self, **facts: Any) -> None:
+        self.facts.update(facts)
 
     def note_error(self, text: str) -> None:
         self.errors.append(text)

@@ -131,5 +131,5 @@ def test_forward_order_is_kept_although_declared_in_another() -> None:
     recorder, writer = record(model)
     model(torch.randn(2, 4)).sum().backward()
     recorder.close()
-    names = [recorder.watched.layers[slot].name for slot in writer.order]
+    names = [recorder.watched.layers[slot].name for slot in writer.facts["forward_order"]]
     assert names == ["first.weight", "first.bias", "unused.weight", "unused.bias", "last.weight", "last.bias"]

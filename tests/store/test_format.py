@@ -81,3 +81,14 @@ def test_what_is_written_is_what_the_page_says(run: Path) -> None:
             assert "DELTA_BINARY_PACKED" in column.encodings
         assert any("DICTIONARY" in name for name in column.encodings) == (column.path_in_schema == "layer")
     assert b"ARROW:schema" not in pq.read_metadata(path).metadata
+
+
+def test_a_run_of_the_first_version_lacks_the_weights_and_says_so() -> None:
+    """The shipped samples were recorded before these columns came: null, and the rest as it was."""
+    old = next(
+        path for path in sorted((PAGE.parent / "sample_runs").iterdir()) if (path / "run.json").exists()
+    )
+    rows = open_run(old).gradients(phases="update")
+    stored = pq.ParquetFile(next((old / "gradients" / "rank=0").glob("part-*"))).schema_arrow.names
+    assert ("weight_l2" in stored) == bool(rows["weight_l2"].notna().any())
+    assert rows["mean_abs"].notna().any()

@@ -143,5 +143,5 @@ def test_sums_of_the_wrong_shape_are_refused() -> None:
         np.zeros((3, SUMS_WIDTH)),
         {},
     )
-    with pytest.raises(ValueError, match=r"event 7: sums of shape \(3, 10\) for 2 layers"):
+    with pytest.raises(ValueError, match=r"event 7: sums of shape \(3, 13\) for 2 layers"):
         fetch_sums(record)

@@ -24,7 +24,7 @@ LAYERS = make_layers(3)
 def test_what_is_put_is_read(tmp_path: Path) -> None:
     writer = start_writer(tmp_path, LAYERS, accumulation_steps=2, model_class="Net", torch_version="2")
     assert all(writer.put(event) for event in make_events(LAYERS, 20))
-    writer.set_forward_order([2, 0, 1])
+    writer.describe(forward_order=[2, 0, 1])
     assert writer.close() == 0
     run = open_run(writer.path)
     assert (run.state, run.name, run.dropped, run.last_event) == (RunState.FINISHED, "made", 0, 19)
