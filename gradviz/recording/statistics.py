@@ -8,7 +8,7 @@ copied whole. `measure_on_device` does the same in torch operations that nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradviz.recording.guard import warn
+from gradviz.recording.pieces import address, is_dense, magnitudes, pieces, values_of
 from gradviz.schema import MAX, ZEROS
 
-PIECE = 32_768  # elements: 256 KB of float64 scratch, inside a second-level cache
 ROW = 1024  # elements summed in single precision, on a device
 WIDTH = 5
 Rows = NDArray[np.float64]
@@ -80,14 +80,14 @@ class Gauge:
         numel = x.numel()
         if not x.is_contiguous() or not y.is_contiguous() or y.numel() != numel or x.is_neg() or y.is_neg():
             return False
-        self._pair(_address(x), _address(y), numel, out, sum_out, row)
+        self._pair(address(x), address(y), numel, out, sum_out, row)
         return True
 
     def measure(self, x: Tensor, out: Rows, row: int, count_zeros: bool = False) -> int:
         """Write L1, SQUARES, MAX, NONFINITE (and ZEROS) of `x` into `out[row]`; returns its number of elements."""
         kernel, numel = self._kernels.get(x.dtype), x.numel()
-        if kernel is not None and x.layout is torch.strided and (x.is_contiguous() or _is_dense(x)):
-            kernel(_address(x), numel, out, row, count_zeros)
+        if kernel is not None and x.layout is torch.strided and (x.is_contiguous() or is_dense(x)):
+            kernel(address(x), numel, out, row, count_zeros)
             return numel
         totals = self._measure_in_pieces(x)
         width = WIDTH if count_zeros else ZEROS
@@ -97,20 +97,20 @@ class Gauge:
     def _measure_in_pieces(self, x: Tensor) -> Rows:
         totals = np.zeros(WIDTH)
         with torch.no_grad():
-            for piece in _pieces(_values(x)):
+            for piece in pieces(values_of(x)):
                 part = self._measure_piece(piece)
                 top = np.maximum(totals[MAX], part[MAX])  # NaN wins
                 totals += part
                 totals[MAX] = top
-        totals[ZEROS] += x.numel() - _values(x).numel()  # a sparse gradient is zero where it stores nothing
+        totals[ZEROS] += x.numel() - values_of(x).numel()  # a sparse gradient is zero where it stores nothing
         return totals
 
     def _measure_piece(self, piece: Tensor) -> Rows:
-        scratch = _magnitudes(piece)
+        scratch = magnitudes(piece)
         part = np.zeros((1, WIDTH))
         kernel = self._kernels.get(torch.float64)
         if kernel is not None:
-            kernel(_address(scratch), scratch.numel(), part, 0, True)
+            kernel(address(scratch), scratch.numel(), part, 0, True)
         else:
             part[0] = measure_on_device(scratch).numpy()
         row: Rows = part[0]
@@ -123,7 +123,7 @@ def measure_on_device(x: Tensor) -> Tensor:
     Nothing here waits for the device. Sums run over rows of 1,024 in the gradient's own precision and
     over the rows in float64: no gradient is ever widened whole.
     """
-    values = _values(x.detach()).reshape(-1)
+    values = values_of(x.detach()).reshape(-1)
     if values.numel() == 0:
         return torch.tensor([0, 0, 0, 0, x.numel()], dtype=torch.float64, device=x.device)
     magnitude = values.abs() if values.is_complex() else values
@@ -143,46 +143,3 @@ def _row_norms(body: Tensor, order: int) -> Tensor:
     wide = body.dtype if body.dtype is torch.float64 else torch.float32
     norms: Tensor = torch.linalg.vector_norm(body, order, dim=1, dtype=wide)
     return norms.double()
-
-
-def _address(x: Tensor) -> int:
-    """Where the numbers lie. A DTensor, a fake tensor, a freed storage have none: the kernel would read address 0."""
-    address = x.data_ptr()
-    if not address and x.numel():
-        raise TypeError(f"a gradient of type {type(x).__name__} has no memory of its own")
-    return address
-
-
-def _values(x: Tensor) -> Tensor:
-    """The stored numbers: of a sparse gradient (an embedding's) only what it holds, duplicates summed."""
-    if x.layout is torch.sparse_coo:
-        return x.coalesce().values()
-    return x if x.layout is torch.strided else x.to_dense()
-
-
-def _pieces(x: Tensor) -> Iterator[Tensor]:
-    if x.numel() <= PIECE:
-        yield x
-    elif _is_dense(x):
-        yield from x.as_strided((x.numel(),), (1,)).split(PIECE)
-    else:  # expanded or sliced: never flattened whole, that would be a copy
-        longest = max(range(x.dim()), key=x.size)
-        for part in x.split(max(1, x.size(longest) * PIECE // x.numel()), longest):
-            yield from _pieces(part)
-
-
-def _is_dense(x: Tensor) -> bool:
-    """Whether the numbers fill one block of memory, in any order (transposed, channels last): order is no matter."""
-    expected = 1
-    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
-        if size != 1:
-            if stride != expected:
-                return False
-            expected *= size
-    return True
-
-
-def _magnitudes(piece: Tensor) -> Tensor:
-    """|x| as contiguous float64; complex numbers are widened first, or |z| could overflow."""
-    wide: Any = torch.complex128 if piece.is_complex() else torch.float64
-    return piece.detach().to(wide).abs().reshape(-1).contiguous()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from loop_story import KERNELS, expected
 
-from gradviz.recording.statistics import PIECE, PLAIN, WIDTH, Gauge, measure_on_device
+from gradviz.recording.pieces import PIECE
+from gradviz.recording.statistics import PLAIN, WIDTH, Gauge, measure_on_device
 
 GAUGES = {"kernel": Gauge(KERNELS), "plain": Gauge(PLAIN)}
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64, torch.complex128]
