@@ -9,7 +9,7 @@ copied whole. `measure_on_device` does the same in torch operations that nothing
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
