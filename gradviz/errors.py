@@ -6,7 +6,8 @@ GradvizError
 |-- RunNotFoundError      no run under that name or path
 |-- RunFormatError        a run.json that is not ours, is damaged, or is newer than this version
 |-- DamagedPartError      a part file fails its checksum, its schema or its size guard
-`-- QueryError            a layer, an update range, a phase or a column that the run does not have
+|-- QueryError            a layer, an update range, a phase or a column that the run does not have
+`-- MissingLibraryError   an integration's own library is not installed; an ImportError too
 
 GradvizWarning            something was not recorded as asked; training goes on
 
@@ -40,6 +41,10 @@ class DamagedPartError(GradvizError):
 
 class QueryError(GradvizError):
     """A layer, an update range, a phase or a column that the run does not have."""
+
+
+class MissingLibraryError(GradvizError, ImportError):
+    """The library that an integration belongs to is not installed."""
 
 
 class GradvizWarning(UserWarning):

@@ -21,6 +21,7 @@ LIBRARIES: dict[str, set[str]] = {
     "front": set(),
     "shared": {"numpy"},
     "recording": {"numpy", "torch", "numba"},
+    "integrations": {"torch", "accelerate", "transformers", "lightning", "pytorch_lightning"},
     "store": {"numpy", "pyarrow", "pandas"},
     "analysis": {"numpy", "pandas"},
     "diagnostics": {"numpy", "pandas"},
@@ -36,6 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "front": {"recording", "store", "analysis", "diagnostics", "figures"},  # names only, loaded when used
     "shared": set(),
     "recording": {"store"},
+    "integrations": {"recording"},
     "store": set(),
     "analysis": {"store"},
     "diagnostics": {"store", "analysis", "texts"},
