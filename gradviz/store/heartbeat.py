@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -13,10 +12,7 @@ from typing import Any
 
 from gradviz.schema import RunState
 from gradviz.store.files import Disk
-
-fcntl: Any = None  # Windows has no flock: the age of the heartbeat decides there
-with contextlib.suppress(ImportError):
-    import fcntl
+from gradviz.store.locks import is_locked
 
 SIZE_LIMIT = 2**20
 INTERVAL_SECONDS = 5.0  # a heartbeat is rewritten at least this often
@@ -54,11 +50,6 @@ def file_name(rank: int) -> str:
     return f"heartbeat-{rank}.json"
 
 
-def lock_name(rank: int) -> str:
-    """Name of the lock of a rank: an empty file, locked for as long as the writer lives."""
-    return f"lock-{rank}"
-
-
 def read_heartbeat(run: Path, rank: int = 0, disk: Disk | None = None) -> Heartbeat | None:
     """Return the heartbeat of a rank; None where there is none or it cannot be understood."""
     try:
@@ -90,62 +81,6 @@ def _decode(fields: Any) -> Heartbeat:
 
 def _optional_int(value: Any) -> int | None:
     return None if value is None else int(value)
-
-
-_held: set[int] = set()
-
-
-def _release_in_child() -> None:
-    """A forked child shares the lock: it must not keep it when the parent is killed."""
-    for descriptor in _held:
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
-    _held.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_release_in_child)
-
-
-def take_lock(run: Path, rank: int) -> int | None:
-    """Lock a rank of a run until `release_lock` or the end of the process; None where locks do not work."""
-    if fcntl is None:
-        return None
-    descriptor = os.open(run / lock_name(rank), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    _held.add(descriptor)
-    return descriptor
-
-
-def release_lock(descriptor: int | None) -> None:
-    """Give a lock back."""
-    if descriptor in _held:
-        _held.discard(descriptor)
-        os.close(descriptor)
-
-
-def is_locked(run: Path, rank: int = 0) -> bool | None:
-    """Whether a writer holds the lock; None where it cannot be asked. Writes nothing."""
-    if fcntl is None:
-        return None
-    try:
-        descriptor = os.open(run / lock_name(rank), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    else:
-        return False
-    finally:
-        os.close(descriptor)
 
 
 def state_of(run: Path, heartbeat: Heartbeat | None, rank: int = 0) -> RunState:

@@ -13,7 +13,8 @@ from typing import Any
 from gradviz.errors import RunFormatError, RunNotFoundError
 from gradviz.schema import FORMAT_MARK, RunState
 from gradviz.store import manifest as manifests
-from gradviz.store.heartbeat import read_heartbeat, state_of
+from gradviz.store.rank_files import ranks_of
+from gradviz.store.standing import standing_of
 
 DEPTH = 3
 
@@ -35,6 +36,7 @@ class RunSummary:
     seconds_since_last_event: float | None
     problem: str | None
     reason: str | None = None
+    ranks: int = 1
 
 
 def list_runs(folder: str | Path) -> list[RunSummary]:
@@ -67,23 +69,25 @@ def _summary(path: Path) -> RunSummary | None:
         return None
     except RunFormatError as error:
         return None if _is_foreign(path) else _problem(path, str(error))
-    heartbeat = read_heartbeat(path)
-    last = heartbeat.last_event_at if heartbeat else None
+    ranks = ranks_of(path)
+    standing = standing_of(path, ranks)
+    last = standing.last_event_at
     layers = manifest.get("layers")
     return RunSummary(
         name=str(manifest.get("name", path.name)),
         path=path,
-        state=state_of(path, heartbeat),
+        state=standing.state,
         created=manifests.created_of(manifest),
         model_class=str(manifest.get("model_class", "")),
         layers=len(layers) if isinstance(layers, list) else 0,
         accumulation_steps=_count(manifest.get("accumulation_steps")),
-        updates=None if heartbeat is None or heartbeat.last_update is None else heartbeat.last_update + 1,
-        events=heartbeat.events if heartbeat else None,
-        dropped=heartbeat.dropped if heartbeat else 0,
+        updates=None if standing.last_update is None else standing.last_update + 1,
+        events=standing.events,
+        dropped=standing.dropped,
         seconds_since_last_event=None if last is None else max(0.0, time.time() - last),
         problem=None,
-        reason=heartbeat.reason if heartbeat else None,
+        reason=standing.reason,
+        ranks=len(ranks),
     )
 
 

@@ -28,13 +28,19 @@ class PartSet:
 
     run: Path
     kind: str
+    rank: int = 0
     found_damaged: dict[str, DamagedPart] = field(default_factory=dict)
     _open: dict[EventRange, PartFile] = field(default_factory=dict)
     _bad: set[EventRange] = field(default_factory=set)
 
+    @property
+    def folder(self) -> Path:
+        """Where the parts are."""
+        return part_folder(self.run, self.kind, self.rank)
+
     def names(self) -> list[str]:
         """File names in the folder of this kind."""
-        return Disk().names(part_folder(self.run, self.kind))
+        return Disk().names(self.folder)
 
     def current(self) -> list[PartFile]:
         """Readable parts in the order of their events; superseded ones are left out.
@@ -50,7 +56,7 @@ class PartSet:
 
     def _is_open(self, events: EventRange) -> bool:
         if events not in self._open:
-            path = part_folder(self.run, self.kind) / events.file_name
+            path = self.folder / events.file_name
             try:
                 self._open[events] = open_part(path, self.kind)
             except DamagedPartError as error:
@@ -63,7 +69,7 @@ class PartSet:
         kept: list[EventRange] = []
         for events in ranges:
             if kept and events.first <= kept[-1].last:
-                path = part_folder(self.run, self.kind) / events.file_name
+                path = self.folder / events.file_name
                 self.report(
                     path, events, f"{path.name}: overlaps {kept[-1].file_name}, which no merge leaves behind"
                 )

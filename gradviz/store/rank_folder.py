@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,17 @@ from typing import Any
 import numpy as np
 
 from gradviz.errors import DamagedPartError
-from gradviz.schema import EventRecord, Layer, Phase
+from gradviz.schema import EventRecord, Layer, Phase, RunState
 from gradviz.store import manifest as manifests
 from gradviz.store.batches import LayerNames, event_table, gradient_table, read_scalars
 from gradviz.store.files import Disk
 from gradviz.store.heartbeat import Heartbeat, file_name
+from gradviz.store.locks import door
 from gradviz.store.merging import ROW_GROUP_ROWS, Merger, cut_points
 from gradviz.store.parts import EventRange, PartWriter, part_folder
+from gradviz.store.rank_files import RESERVED, RankFile, Segment
+from gradviz.store.rank_files import file_name as rank_file_name
+from gradviz.store.resuming import Numbering, Past
 from gradviz.store.statistics import Floats
 from gradviz.store.tail import TailPart, plan_merge
 
@@ -33,22 +38,68 @@ class RankFolder:
         self.layers = manifests.tidy_layers(layers)
         self.names = LayerNames(self.layers)
         self.heartbeat = Heartbeat(rank=rank)
+        self.before = Heartbeat(rank=rank)  # what earlier processes have counted
+        self.record = RankFile(rank, (Segment(),))
         self.tail: list[TailPart] = []
+        self._numbering: Numbering | None = None
         self._checked: object = None
 
+    def go_on(self, past: Past, record: RankFile, numbering: Numbering) -> None:
+        """Continue after what is on disk: `record` has this process's segment already."""
+        self.before = past.heartbeat
+        first = record.segments[-1].first_event
+        self.heartbeat = replace(
+            past.heartbeat, state=RunState.LIVE, reason=None, last_event=first - 1 if first else None
+        )
+        self.tail, self.record = past.tail, record
+        self._numbering = None if numbering.is_identity else numbering
+        self._update_table(numbering.added, {})
+        self.write_rank_file()
+        self.write_heartbeat()
+
+    @property
+    def _is_shared(self) -> bool:
+        return self.record.segments[-1].world_size > 1
+
     def update_manifest(self, layers: Sequence[Layer], facts: Mapping[str, Any]) -> None:
-        """Append layers and add entries; `run.json` is replaced before anything uses them."""
+        """Append layers and add entries; the files are replaced before anything uses them.
+
+        Entries of other ranks than 0 go into the rank's own file: `run.json` belongs to all.
+        """
+        if self._numbering is not None:
+            layers, facts = self._numbering.translate_layers(layers), self._numbering.translate_facts(facts)
+        reserved = (*manifests.RESERVED, *RESERVED)
+        facts = {name: fact for name, fact in facts.items() if name not in reserved}
+        self._update_table(layers, facts if self.rank == 0 else {})
+        if facts and self.rank:
+            self.record = replace(self.record, facts={**self.record.facts, **facts})
+            self.write_rank_file()
+
+    def _update_table(self, layers: Sequence[Layer], facts: Mapping[str, Any]) -> None:
         known = {layer.layer_id for layer in self.layers}
-        new = [layer for layer in layers if layer.layer_id not in known]
-        facts = {name: fact for name, fact in facts.items() if name not in manifests.RESERVED}
-        if not new and not facts:
+        if not facts and all(layer.layer_id in known for layer in layers):
             return
-        self.layers = manifests.tidy_layers([*self.layers, *new])
-        self.manifest.update(facts)
-        self.manifest["layers"] = manifests.layer_rows(self.layers)
-        self.names = LayerNames(self.layers)
-        path = self.run / manifests.FILE_NAME
-        self.disk.replace_content(path, manifests.encode(self.manifest), durable=self.durable)
+        with door(self.run / f".{manifests.FILE_NAME}.lock") if self._is_shared else nullcontext():
+            if self._is_shared:  # another rank may have written it
+                self.manifest = manifests.read_manifest(self.run, self.disk)
+                self.layers = manifests.layers_of(self.manifest, self.run)
+                known = {layer.layer_id for layer in self.layers}
+            new = [layer for layer in layers if layer.layer_id not in known]
+            self.layers = manifests.tidy_layers([*self.layers, *new])
+            self.manifest.update(facts)
+            self.manifest["layers"] = manifests.layer_rows(self.layers)
+            self.names = LayerNames(self.layers)
+            path = self.run / manifests.FILE_NAME
+            self.disk.replace_content(path, manifests.encode(self.manifest), durable=self.durable)
+
+    def write_rank_file(self) -> None:
+        """Rewrite what this rank says about itself."""
+        path = self.run / rank_file_name(self.rank)
+        self.disk.replace_content(path, self.record.encode(), durable=self.durable)
+
+    def in_this_run(self, record: EventRecord, sums: Floats) -> tuple[EventRecord, Floats]:
+        """The event with the layer ids of this run: a resumed one may count its layers otherwise."""
+        return (record, sums) if self._numbering is None else self._numbering.translate(record, sums)
 
     def check_layers(self, record: EventRecord) -> None:
         """Raise ValueError for an event with layers that the table does not have, or out of order."""

@@ -25,14 +25,14 @@ KEPT_OVERVIEW = 2**19  # rows (some 60 MB) up to which a combined overview is ke
 
 
 class RunRows:
-    """Reads the parts of a run. Every method may raise FileNotFoundError when a merge came between."""
+    """Reads the parts of a rank. Every method may raise FileNotFoundError when a merge came between."""
 
-    def __init__(self, run: Path, check_layers: Callable[[NDArray[np.int32]], None]) -> None:
+    def __init__(self, run: Path, check_layers: Callable[[NDArray[np.int32]], None], rank: int = 0) -> None:
         self._check_layers = check_layers
         self.damaged: dict[str, DamagedPart] = {}
-        self.gradient_parts = PartSet(run, "gradients", self.damaged)
-        self.event_parts = PartSet(run, "events", self.damaged)
-        self.overview_parts = PartSet(run, "overview", self.damaged)
+        self.gradient_parts = PartSet(run, "gradients", rank, self.damaged)
+        self.event_parts = PartSet(run, "events", rank, self.damaged)
+        self.overview_parts = PartSet(run, "overview", rank, self.damaged)
         self._rolled_up: dict[EventRange, Any] = {}
         self._overview: tuple[list[Path], Any] | None = None
 

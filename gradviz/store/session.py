@@ -16,8 +16,8 @@ from dataclasses import replace
 
 from gradviz.errors import GradvizWarning
 from gradviz.schema import EventRecord, RunState
-from gradviz.store.heartbeat import release_lock
 from gradviz.store.inbox import Inbox
+from gradviz.store.locks import release_lock
 from gradviz.store.rank_folder import RankFolder
 from gradviz.store.statistics import Floats, fetch_sums
 
@@ -73,7 +73,8 @@ class Session:
 
     def not_written(self) -> int:
         """Events that were put and are not on disk."""
-        return self._inbox.dropped + max(0, self._inbox.accepted - self._folder.heartbeat.events)
+        written = self._folder.heartbeat.events - self._folder.before.events
+        return self._inbox.dropped + max(0, self._inbox.accepted - written)
 
     def close_at_exit(self) -> None:
         """Flush at the interpreter's exit; an exception that ended the program names the state."""
@@ -154,8 +155,9 @@ class Session:
             try:
                 if last is not None and record.event <= last:
                     raise ValueError(f"it comes after event {last}")
-                self._folder.check_layers(record)
-                readable.append((record, fetch_sums(record)))
+                translated, sums = self._folder.in_this_run(record, fetch_sums(record))
+                self._folder.check_layers(translated)
+                readable.append((translated, sums))
                 last = record.event
             except Exception as error:
                 self._inbox.lose(1)
@@ -201,12 +203,10 @@ class Session:
             self._merge_at = time.monotonic() + LONGEST_PAUSE
 
     def _beat(self, *, final: bool = False) -> None:
-        beat = self._folder.heartbeat
-        beat.dropped, beat.errors, beat.last_errors = (
-            self._inbox.dropped,
-            self._error_count,
-            tuple(self._errors),
-        )
+        beat, before = self._folder.heartbeat, self._folder.before
+        beat.dropped = before.dropped + self._inbox.dropped
+        beat.errors = before.errors + self._error_count
+        beat.last_errors = tuple(self._errors) or before.last_errors
         if self._disabled:
             return
         try:

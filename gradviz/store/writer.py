@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from gradviz.errors import RunFolderError
 from gradviz.schema import EventRecord, Layer, RunState
-from gradviz.store import manifest as manifests
 from gradviz.store.files import Disk
-from gradviz.store.heartbeat import release_lock, take_lock
 from gradviz.store.inbox import Inbox
-from gradviz.store.names import folder_name
-from gradviz.store.parts import part_folder
-from gradviz.store.places import DEFAULT_NAME, default_folder
-from gradviz.store.rank_folder import RankFolder
+from gradviz.store.launches import Launch
+from gradviz.store.locks import door
+from gradviz.store.manifest import read_manifest
+from gradviz.store.opening import PART_KINDS, Opened, go_on, open_new
 from gradviz.store.session import Session
 
-PART_KINDS = ("events", "gradients", "overview")
+__all__ = ["PART_KINDS", "RunWriter"]
 
 
 class RunWriter:
@@ -33,12 +29,19 @@ class RunWriter:
     its own thread.
     """
 
-    def __init__(self, folder: RankFolder, *, flush_seconds: float, lock: int | None,
-                 on_tick: Callable[[], None] | None, inbox: Inbox | None = None) -> None:  # fmt: skip
-        self.path = folder.run
+    def __init__(self, opened: Opened, *, flush_seconds: float, on_tick: Callable[[], None] | None,
+                 inbox: Inbox | None = None) -> None:  # fmt: skip
+        self.path = opened.folder.run
+        self.remark = opened.remark
+        """A sentence for the user about where the run is recorded, or None."""
+        segment = opened.folder.record.segments[-1]
+        self.first_event, self.first_update = segment.first_event, segment.first_update
+        """The numbers that the recorder's first event and first window must have."""
+        self.began = opened.began
+        """The time (`time.monotonic()`) from which `seconds` of the events count."""
         self._pid = os.getpid()
         self._inbox = Inbox() if inbox is None else inbox
-        self._session = Session(folder, self._inbox, flush_seconds, lock, on_tick)
+        self._session = Session(opened.folder, self._inbox, flush_seconds, opened.lock, on_tick)
         self._session.start(weakref.ref(self))
 
     @classmethod
@@ -52,7 +55,8 @@ class RunWriter:
         every: int = 1,
         model_class: str = "",
         torch_version: str = "",
-        rank: int = 0,
+        launch: Launch | None = None,
+        resume: Path | None = None,
         flush_seconds: float = 2.0,
         on_tick: Callable[[], None] | None = None,
         durable: bool = True,
@@ -68,29 +72,35 @@ class RunWriter:
             accumulation_steps: what the user declared, kept for comparison only.
             every: each `every`-th window is recorded.
             model_class, torch_version: kept in `run.json`.
-            rank: number of this process in a distributed run.
+            launch: the place of this process among those that train together: they share a folder.
+            resume: a run to go on with instead of making one; layers are matched by name.
             flush_seconds: at most so much is lost by kill -9.
             on_tick: called once a flush on the writer's thread. It must not hold the writer strongly.
             durable: force each part to the device (fsync).
             disk, inbox: the file system and the queue; others in tests.
 
         Raises:
-            RunFolderError: the folder cannot be created.
+            RunFolderError: the folder cannot be created, or the run to resume is being recorded, or its
+                layers of the same names have other shapes.
+            RunNotFoundError, RunFormatError: there is no such run to resume, or it cannot be read.
         """
-        disk = disk or Disk()
+        disk, launch = disk or Disk(), launch or Launch()
         facts = {"accumulation_steps": accumulation_steps, "every": every, "model_class": str(model_class),
                  "torch_version": str(torch_version), "flush_seconds": flush_seconds}  # fmt: skip
-        manifest = manifests.compose(name, layers, **facts)
         try:
-            run = _make_run_folder(disk, Path(parent), name)
-            folder = RankFolder(run, rank, manifest, layers, disk=disk, durable=durable)
-            lock = _begin(folder)
+            if resume is None:
+                opened = open_new(Path(parent), name, layers, launch, facts, disk=disk, durable=durable)
+            else:
+                read_manifest(Path(resume), disk)  # else the door would be where no run is
+                with door(Path(resume) / ".resume.lock"):
+                    opened = go_on(Path(resume), layers, launch, disk=disk, durable=durable)
         except (OSError, ValueError) as error:
+            place = Path(parent) if resume is None else Path(resume)
             raise RunFolderError(
-                f"Cannot record into {Path(parent).absolute()}: {error}. "
+                f"Cannot record into {place.absolute()}: {error}. "
                 "Choose another folder with run_dir=... or $GRADVIZ_DIR."
             ) from error
-        return cls(folder, flush_seconds=flush_seconds, lock=lock, on_tick=on_tick, inbox=inbox)
+        return cls(opened, flush_seconds=flush_seconds, on_tick=on_tick, inbox=inbox)
 
     def put(self, event: EventRecord) -> bool:
         """Queue one event; False when it was dropped (and counted)."""
@@ -129,35 +139,3 @@ class RunWriter:
         if threading.current_thread() is not self._session.thread:
             self._session.join(timeout)
         return self._session.not_written()
-
-
-def _begin(folder: RankFolder) -> int | None:
-    """Make the folders of the parts, lock the rank, write `run.json` and the first heartbeat; the lock."""
-    for kind in PART_KINDS:
-        folder.disk.make_folder(part_folder(folder.run, kind, folder.rank), parents=True)
-    lock = take_lock(folder.run, folder.rank)
-    try:
-        folder.disk.create(folder.run / manifests.FILE_NAME, manifests.encode(folder.manifest))
-        folder.write_heartbeat()
-    except BaseException:
-        release_lock(lock)
-        raise
-    return lock
-
-
-def _make_run_folder(disk: Disk, parent: Path, name: str) -> Path:
-    if not parent.exists():
-        parent.mkdir(parents=True, exist_ok=True)
-        if parent.name == DEFAULT_NAME or parent == default_folder():
-            disk.create(parent / ".gitignore", b"*\n")
-    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    for _ in range(100):
-        run = parent / f"{stamp}-{folder_name(name)}-{secrets.token_hex(2)}"
-        try:
-            disk.make_folder(run)
-        except FileExistsError:
-            if not parent.is_dir():
-                raise
-            continue
-        return run
-    raise FileExistsError(f"100 folders like {run.name} exist")

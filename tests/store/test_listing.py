@@ -21,7 +21,8 @@ from gradviz.store import (
     open_run,
     sample_folder,
 )
-from gradviz.store.heartbeat import Heartbeat, is_locked, release_lock, state_of, take_lock
+from gradviz.store.heartbeat import Heartbeat, state_of
+from gradviz.store.locks import is_locked, release_lock, take_lock
 from gradviz.store.manifest import tidy_layers
 from gradviz.store.names import NAME_LIMIT, folder_name, tidy_name, unique_names
 from gradviz.store.parts import EventRange, parse_part_name, uncovered
