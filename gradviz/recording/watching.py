@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from gradviz.errors import GradvizError, RunFolderError, WatchError
 from gradviz.recording.board import GradientBoard
 from gradviz.recording.guard import warn
+from gradviz.recording.launch import this_launch
 from gradviz.recording.observer import Observer
 from gradviz.recording.parameters import WatchedParameters, find_parameters
 from gradviz.recording.recorder import ActiveRecorder, Recorder
@@ -38,6 +39,7 @@ def watch(
     accumulation_steps: int | None = None,
     every: int = 1,
     scaler: Any = None,
+    resume: str | os.PathLike[str] | None = None,
     strict: bool = False,
 ) -> Recorder:
     """Record every gradient of `model` at every micro-step and update, until the recorder is closed.
@@ -50,6 +52,7 @@ def watch(
         accumulation_steps: what you mean to do, a declaration to compare with. Windows are observed.
         every: record every k-th window in full and skip the others.
         scaler: the `GradScaler`, if there is one; its scale is then recorded beside the gradients.
+        resume: folder of a run to go on with, as a new segment; layers are matched by name.
         strict: raise on bad input or an unwritable folder. Otherwise warn once and let training go on.
 
     Returns the recorder, a context manager; `.run_path` is the run's folder.
@@ -70,7 +73,9 @@ def watch(
             "every": every,
             "model_class": type(model).__name__,
         }
-        writer = _open_writer(watched, run_dir, name or type(model).__name__, settings, strict=strict)
+        writer = _open_writer(
+            watched, run_dir, name or type(model).__name__, settings, resume=resume, strict=strict
+        )
     except GradvizError as error:
         if strict:
             raise
@@ -120,9 +125,18 @@ def _supersede(watched: WatchedParameters) -> None:
 
 
 def _open_writer(
-    watched: WatchedParameters, run_dir: Any, name: str, settings: dict[str, Any], *, strict: bool
+    watched: WatchedParameters, run_dir: Any, name: str, settings: dict[str, Any], *, resume: Any, strict: bool
 ) -> RunWriter:
+    """A writer into the run to resume, else a new run, else a run in a fallback folder."""
+    settings |= {"launch": this_launch(watched, name), "torch_version": torch.__version__}
     folder = default_folder() if run_dir is None else Path(run_dir)
+    if resume is not None:
+        try:
+            return _create(folder, name, watched, settings | {"resume": Path(resume)})
+        except GradvizError as error:
+            if strict:
+                raise
+            warn(f"{error} Recording a new run instead.")
     try:
         return _create(folder, name, watched, settings)
     except RunFolderError as error:
@@ -142,8 +156,8 @@ def _create(folder: Path, name: str, watched: WatchedParameters, settings: dict[
         if writer is not None and next(watched.alive(), None) is None:
             writer.close(reason="the model was deleted")
 
-    writer = RunWriter.create(
-        folder, name, watched.layers, torch_version=torch.__version__, on_tick=close_without_model, **settings
-    )
+    writer = RunWriter.create(folder, name, watched.layers, on_tick=close_without_model, **settings)
     created.append(weakref.ref(writer))
+    if writer.remark:
+        warn(writer.remark)
     return writer
