@@ -71,6 +71,20 @@ PREVIOUS_SQUARES = 9  # sum x^2 of G_{k-1}; NaN where unknown. The cosine follow
 WEIGHT_SQUARES, STEP_SQUARES, UNCHANGED = range(10, 13)
 SUMS_WIDTH = 13
 
+# Columns of `EventRecord.counts`: how many elements of p.grad, as consumed, have |x| in which range. Elements
+# that are not finite are in none of them (NONFINITE counts them); a row that begins with -1 had no gradient.
+SMALLEST_NORMAL = -126  # of float32 and bfloat16, as a power of two; of float16 it is -14
+LOWEST_EXPONENT, HIGHEST_EXPONENT = -64, 31  # one bin each: 2^e <= |x| < 2^(e + 1)
+BIN_NAMES: tuple[str, ...] = (
+    "zeros",
+    f"below_2^{SMALLEST_NORMAL}",  # and not zero
+    f"2^{SMALLEST_NORMAL}_to_2^{LOWEST_EXPONENT - 1}",  # these exponents together
+    *(f"2^{exponent}" for exponent in range(LOWEST_EXPONENT, HIGHEST_EXPONENT + 1)),
+    f"from_2^{HIGHEST_EXPONENT + 1}",
+)
+BINS = len(BIN_NAMES)
+ZEROS_BIN, SUBNORMAL_BIN, TINY_BIN, FIRST_EXPONENT_BIN, HUGE_BIN = 0, 1, 2, 3, BINS - 1
+
 Scalar = float | int | Callable[[], float]
 
 
@@ -79,7 +93,7 @@ class EventRecord(NamedTuple):
 
     `layer_ids` [P] int32 ascending; `sums` [P, SUMS_WIDTH] float64, or a callable that fetches it from
     the device and is called on the writer's thread only. `scalars` values may be such callables too.
-    `numels` [P] int64 are the element counts that the means divide by. `counts` [P, bins] int64 are the
+    `numels` [P] int64 are the element counts that the means divide by. `counts` [P, BINS] int64 are the
     numbers of elements by binary exponent, at the updates that record them.
     """
 

@@ -22,7 +22,7 @@ SUM_ORDER_IS_FREE = {"reassoc", "contract", "nsz"}  # vectorise the sums; NaN an
 SAFE_FROM, SAFE_TO = (int(bits) for bits in np.array([1e-13, 1e17], dtype=np.float32).view(np.int32))
 
 
-def _pointer_cast(element: Any) -> Any:
+def pointer_cast(element: Any) -> Any:
     @intrinsic
     def cast(_typing: Any, address: Any) -> Any:  # noqa: ARG001  numba asks for the argument's type
         def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -44,10 +44,10 @@ def _bit_cast(source: Any, target: Any) -> Any:
     return cast
 
 
-_as_float32s, _as_int32s = _pointer_cast(types.float32), _pointer_cast(types.int32)
-_as_float64s, _as_int64s = _pointer_cast(types.float64), _pointer_cast(types.int64)
+_as_float32s, _as_int32s = pointer_cast(types.float32), pointer_cast(types.int32)
+_as_float64s, _as_int64s = pointer_cast(types.float64), pointer_cast(types.int64)
 _float32_of, _float64_of = _bit_cast(types.int32, types.float32), _bit_cast(types.int64, types.float64)
-_bits_of_float32 = _bit_cast(types.float32, types.int32)
+bits_of_float32 = _bit_cast(types.float32, types.int32)
 
 
 @numba.njit(fastmath=SUM_ORDER_IS_FREE)
@@ -148,10 +148,10 @@ def _block_pair(x: Any, y: Any) -> tuple[float, float, Any, float, float, Any]:
         value, both = x[i], x[i] + y[i]
         total += abs(value)
         squares += value * value
-        top = max(top, np.int32(_bits_of_float32(value) & np.int32(0x7FFFFFFF)))
+        top = max(top, np.int32(bits_of_float32(value) & np.int32(0x7FFFFFFF)))
         sum_total += abs(both)
         sum_squares += both * both
-        sum_top = max(sum_top, np.int32(_bits_of_float32(both) & np.int32(0x7FFFFFFF)))
+        sum_top = max(sum_top, np.int32(bits_of_float32(both) & np.int32(0x7FFFFFFF)))
     return (
         np.float64(total),
         np.float64(squares),
