@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
 
+from gradviz.schema import BIN_NAMES
+
 INDEX_COLUMNS: Final = ("event", "update", "micro_step", "phase", "layer_id")
 STATISTICS: Final = (
     "mean_abs", "l2", "max_abs", "zeros", "nonfinite",
@@ -67,11 +69,23 @@ def overview_schema() -> Any:
     return pa.schema([*index, *((name, pa.int64()) for name in counts), *sums])
 
 
-SCHEMAS: Final = {"gradients": gradient_schema, "events": event_schema, "overview": overview_schema}
+def distribution_schema() -> Any:
+    """Columns of a `distributions` part: how many elements have which binary exponent, and `layer` as above."""
+    index = _index_fields(("event", "update", "layer_id"))
+    return pa.schema([*index, *(pa.field(name, pa.int64(), nullable=False) for name in BIN_NAMES), _LAYER])
+
+
+SCHEMAS: Final = {
+    "gradients": gradient_schema,
+    "events": event_schema,
+    "overview": overview_schema,
+    "distributions": distribution_schema,
+}
 RANGES: Final[Mapping[str, tuple[str, ...]]] = {
     "gradients": ("layer_id", "event", "update"),
     "events": ("event", "update"),
     "overview": ("layer_id", "block"),
+    "distributions": ("layer_id", "event", "update"),
 }
 """Columns whose least and greatest value each row group states, in the order that the index lists them."""
 
@@ -85,7 +99,7 @@ def write_options(kind: str, schema: Any) -> dict[str, Any]:
     for column in schema:
         if pa.types.is_floating(column.type):
             encodings[column.name] = "BYTE_STREAM_SPLIT"
-        elif column.name in ("event", "update"):
+        elif column.name in ("event", "update") or column.name in BIN_NAMES:
             encodings[column.name] = "DELTA_BINARY_PACKED"
     return {
         "compression": "zstd",

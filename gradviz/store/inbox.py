@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradviz.schema import SUMS_WIDTH, EventRecord, Layer
+from gradviz.schema import BINS, SUMS_WIDTH, EventRecord, Layer
 
 MAX_BYTES = 64 * 2**20
 MAX_EVENTS = 32_768
@@ -44,7 +44,7 @@ class Inbox:
 
     def put(self, record: EventRecord) -> bool:
         """Queue one event; False when it was dropped."""
-        size = RECORD_OVERHEAD + 8 * (SUMS_WIDTH + 2) * len(record.layer_ids)
+        size = _bytes_of(record)
         with self._lock:
             full = self._bytes + size > self._max_bytes and self._records
             if full or not self._open or len(self._records) >= self._max_events:
@@ -75,7 +75,7 @@ class Inbox:
             records, self._records = self._records[:count], self._records[count:]
             layers, self._layers = self._layers, []
             facts, self._facts = self._facts, {}
-            self._bytes -= sum(RECORD_OVERHEAD + 8 * (SUMS_WIDTH + 2) * len(r.layer_ids) for r in records)
+            self._bytes -= sum(map(_bytes_of, records))
         return Delivery(records, layers, facts)
 
     def give_back(self, delivery: Delivery) -> None:
@@ -87,7 +87,7 @@ class Inbox:
     def _batch_length(self) -> int:
         size = 0
         for count, record in enumerate(self._records[:BATCH_EVENTS]):
-            size += RECORD_OVERHEAD + 8 * (SUMS_WIDTH + 2) * len(record.layer_ids)
+            size += _bytes_of(record)
             if size > BATCH_BYTES and count:
                 return count
         return min(len(self._records), BATCH_EVENTS)
@@ -119,3 +119,8 @@ class Inbox:
 
     def __len__(self) -> int:
         return len(self._records)
+
+
+def _bytes_of(record: EventRecord) -> int:
+    numbers = SUMS_WIDTH + 2 if record.counts is None else SUMS_WIDTH + 2 + BINS
+    return RECORD_OVERHEAD + 8 * numbers * len(record.layer_ids)

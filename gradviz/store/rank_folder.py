@@ -16,10 +16,11 @@ from gradviz.errors import DamagedPartError
 from gradviz.schema import EventRecord, Layer, Phase, RunState
 from gradviz.store import manifest as manifests
 from gradviz.store.batches import LayerNames, event_table, gradient_table, read_scalars
+from gradviz.store.distributions import distribution_table
 from gradviz.store.files import Disk
 from gradviz.store.heartbeat import Heartbeat, file_name
 from gradviz.store.locks import door
-from gradviz.store.merging import ROW_GROUP_ROWS, Merger, cut_points
+from gradviz.store.merging import Merger, cut_points, row_group_rows
 from gradviz.store.parts import EventRange, PartWriter, part_folder
 from gradviz.store.rank_files import RESERVED, RankFile, Segment
 from gradviz.store.rank_files import file_name as rank_file_name
@@ -111,12 +112,14 @@ class RankFolder:
         self._checked = record.layer_ids
 
     def write_batch(self, records: Sequence[EventRecord], sums: Sequence[Floats]) -> None:
-        """Write the events part, then the gradients part: the second one is the commit."""
+        """Write the events part, the distributions if there are any, then the gradients: they are the commit."""
         rows = gradient_table(records, sums, self.names)
         events = EventRange(records[0].event, records[-1].event)
         scalars = [read_scalars(record.scalars) for record in records]
         self._write("events", events, [event_table(records, scalars)])
-        self._write("gradients", events, _row_groups(rows))
+        if any(record.counts is not None for record in records):
+            self._write_distributions(events, distribution_table(records, self.names))
+        self._write("gradients", events, _row_groups(rows, "gradients"))
         self.tail.append(TailPart(events, len(records), rows.num_rows))
         updates = (record.update for record in records if record.phase == Phase.UPDATE)
         self.heartbeat = replace(
@@ -126,6 +129,12 @@ class RankFolder:
             last_update=max(updates, default=self.heartbeat.last_update),
             last_event_at=time.time(),
         )
+
+    def _write_distributions(self, events: EventRange, rows: Any) -> None:
+        folder = part_folder(self.run, "distributions", self.rank)
+        if not self.disk.exists(folder):  # a run without distributions has no such folder
+            self.disk.make_folder(folder, parents=True)
+        self._write("distributions", events, _row_groups(rows, "distributions"))
 
     def _write(self, kind: str, events: EventRange, row_groups: Sequence[Any]) -> None:
         folder = part_folder(self.run, kind, self.rank)
@@ -165,11 +174,12 @@ class RankFolder:
         return False
 
 
-def _row_groups(table: Any) -> list[Any]:
+def _row_groups(table: Any, kind: str) -> list[Any]:
     """Cut a table that is sorted by layer into row groups of about 16,384 rows that split no layer."""
-    if table.num_rows <= ROW_GROUP_ROWS:
+    rows = row_group_rows(kind)
+    if table.num_rows <= rows:
         return [table]
     layer_ids = table.column("layer_id").to_numpy()
     ends = np.flatnonzero(np.diff(layer_ids, append=-1)) + 1
-    stops = [int(ends[cut - 1]) for cut in cut_points(ends)]
+    stops = [int(ends[cut - 1]) for cut in cut_points(ends, rows)]
     return [table.slice(start, stop - start) for start, stop in zip([0, *stops], stops, strict=False)]

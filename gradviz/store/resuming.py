@@ -117,7 +117,7 @@ def past_of(run: Path, rank: int, disk: Disk) -> Past:
 
 
 def _undo_unfinished_merge(run: Path, rank: int, disk: Disk) -> None:
-    """Remove a merged events part whose gradients part never came: what it was made from is all there."""
+    """Remove merged parts whose gradients part never came: what they were made from is all there."""
     names = {kind: disk.names(part_folder(run, kind, rank)) for kind in ("gradients", "events", "overview")}
     ranges = {
         kind: {events for name in of if (events := parse_part_name(name))} for kind, of in names.items()
@@ -125,7 +125,8 @@ def _undo_unfinished_merge(run: Path, rank: int, disk: Disk) -> None:
     for merged in ranges["events"] - ranges["gradients"] - ranges["overview"]:
         sources = {events for events in ranges["gradients"] if merged.covers(events)}
         if sources and sources <= ranges["events"]:
-            disk.remove(part_folder(run, "events", rank) / merged.file_name)
+            for kind in ("distributions", "events"):
+                disk.remove(part_folder(run, kind, rank) / merged.file_name)
 
 
 def _last_second(part: PartFile) -> float:

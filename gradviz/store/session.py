@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from gradviz.errors import GradvizWarning
 from gradviz.schema import EventRecord, RunState
+from gradviz.store.distributions import fetch_counts
 from gradviz.store.inbox import Inbox
 from gradviz.store.locks import release_lock
 from gradviz.store.rank_folder import RankFolder
@@ -155,7 +156,7 @@ class Session:
             try:
                 if last is not None and record.event <= last:
                     raise ValueError(f"it comes after event {last}")
-                translated, sums = self._folder.in_this_run(record, fetch_sums(record))
+                translated, sums = self._folder.in_this_run(self._counted(record), fetch_sums(record))
                 self._folder.check_layers(translated)
                 readable.append((translated, sums))
                 last = record.event
@@ -163,6 +164,16 @@ class Session:
                 self._inbox.lose(1)
                 self.note(f"event {record.event} was dropped: {type(error).__name__}: {error}")
         return readable
+
+    def _counted(self, record: EventRecord) -> EventRecord:
+        """The event with its counts fetched; counts that cannot be had cost only themselves."""
+        try:
+            return record._replace(counts=fetch_counts(record))
+        except Exception as error:
+            self.note(
+                f"the distributions of event {record.event} were dropped: {type(error).__name__}: {error}"
+            )
+            return record._replace(counts=None)
 
     def _failed(self, error: Exception) -> None:
         self.note(f"{type(error).__name__}: {error}")
