@@ -44,7 +44,7 @@ class GradvizTracker(GeneralTracker):
     def watch(self, model: Any, optimizer: Any = None) -> Recorder:
         """Begin to record `model` and `optimizer`, prepared or not; returns the recorder."""
         steps = GradientState().num_steps  # 1 where the user accumulates without `accumulate()`
-        known = {
+        known: dict[str, Any] = {
             "accumulation_steps": steps if steps > 1 else None,
             "scaler": getattr(optimizer, "scaler", None),
         }

@@ -33,7 +33,7 @@ class GradvizCallback(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Watch the model and the optimizer that the Trainer has made."""
         model, optimizer = kwargs["model"], kwargs["optimizer"]
-        known = {
+        known: dict[str, Any] = {
             "accumulation_steps": args.gradient_accumulation_steps,
             "scaler": getattr(optimizer, "scaler", None),
         }

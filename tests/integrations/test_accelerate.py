@@ -65,7 +65,9 @@ def test_watch_before_prepare(tmp_path: Path) -> None:
         pytest.param(
             True,
             marks=pytest.mark.xfail(
-                strict=True, reason="an AcceleratedOptimizer is an Optimizer without a registry of hooks"
+                strict=True,
+                raises=AttributeError,
+                reason="an AcceleratedOptimizer is an Optimizer without a registry of hooks",
             ),
         ),
     ],
