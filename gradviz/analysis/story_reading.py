@@ -1,0 +1,140 @@
+"""Reads the story of a run: only the columns it needs, some layers at a time, folded as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradviz.analysis.folding import COLUMNS, Edits, Fold, Folded, joined
+from gradviz.analysis.frames import Flags, Floats, integers, values_at
+from gradviz.analysis.story import LayerTable, MicroSteps, RunStory
+from gradviz.analysis.windows import window_axis
+from gradviz.schema import Phase
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gradviz.store import Run
+
+ROWS_AT_ONCE = 1_500_000
+ROWS_AT_MOST = 40_000_000  # beyond it the first and the last windows are read, half and half
+MICRO_SCALARS = ("loss", "loss_weight", "loss_elements", "lr", "amp_scale", "samples")
+UPDATE_SCALARS = ("lr", "amp_scale", "skipped", "clip_coefficient")
+
+
+def run_story(run: Run) -> RunStory:
+    """Read what the checks need of a run, each column once."""
+    table = layer_table(run.layers)
+    events = run.events()
+    kept, ranges = _bounded(events, len(table.names))
+    fold = Fold(window_axis(kept))
+    axis = fold.axis
+    pieces = [fold.fold(frame, names) for names, frame in _pieces(run, table, len(kept), ranges)]
+    update_rows = (axis.phase == Phase.UPDATE) & (fold.place >= 0)
+    scalars = {name: _at_updates(kept, name, fold, update_rows) for name in UPDATE_SCALARS}
+    skipped = scalars["skipped"]
+    windows = len(fold.windows)
+    return RunStory(
+        table=table,
+        update=axis.update[fold.windows],
+        length=axis.length[fold.windows],
+        seen=np.diff(np.append(fold.starts, len(fold.micro))),
+        consumed=np.bincount(fold.place[update_rows], minlength=windows) > 0,
+        skipped=skipped == 1,
+        lr=scalars["lr"],
+        amp_scale=scalars["amp_scale"],
+        clip_coefficient=scalars["clip_coefficient"],
+        micro=_micro_steps(kept, fold, pieces),
+        edits=_added([piece.edits for piece in pieces]),
+        layers=joined([piece.layers for piece in pieces], windows),
+        declared=_declared(run.metadata),
+        windows_total=_windows_of(events),
+        facts=run.metadata,
+        has_skipped=bool((~np.isnan(skipped)).any()),
+    )
+
+
+def layer_table(layers: pd.DataFrame) -> LayerTable:
+    """`Run.layers` as arrays."""
+    embedding = np.array([kind.startswith("Embedding") for kind in layers["module_type"]], dtype=np.bool_)
+    many = np.array([len(shape) >= 2 for shape in layers["shape"]], dtype=np.bool_)
+    return LayerTable(
+        names=tuple(str(name) for name in layers["layer"]),
+        layer_id=integers(layers, "layer_id"),
+        numel=integers(layers, "numel"),
+        dtype=tuple(str(dtype) for dtype in layers["dtype"]),
+        trainable=layers["trainable"].to_numpy(dtype=np.bool_),
+        embedding=embedding,
+        matrix=many & ~embedding,
+    )
+
+
+def _declared(facts: Mapping[str, Any]) -> int | None:
+    declared = facts.get("accumulation_steps")
+    return declared if isinstance(declared, int) and declared > 0 else None
+
+
+def _bounded(events: pd.DataFrame, layers: int) -> tuple[pd.DataFrame, list[tuple[int, int] | None]]:
+    """The events of as many windows as may be read, and the ranges of updates that they are."""
+    room = max(2, ROWS_AT_MOST // max(layers, 1))
+    if len(events) <= room:
+        return events, [None]
+    updates = integers(events, "update")
+    order = np.sort(updates)
+    first, last = int(order[room // 2]), int(order[-(room // 2)])
+    return events[(updates < first) | (updates > last)], [
+        (int(order[0]), first - 1),
+        (last + 1, int(order[-1])),
+    ]
+
+
+def _pieces(
+    run: Run, table: LayerTable, events: int, ranges: list[tuple[int, int] | None]
+) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
+    """The rows of some layers at a time."""
+    import pandas as pd  # loaded by the store already
+
+    size = max(1, ROWS_AT_ONCE // max(events, 1))
+    for start in range(0, len(table.names), size):
+        names = table.names[start : start + size]
+        frames = [run.gradients(layers=names, updates=updates, columns=COLUMNS) for updates in ranges]
+        yield names, frames[0] if len(frames) == 1 else pd.concat(frames)
+
+
+def _windows_of(events: pd.DataFrame) -> int:
+    return len(np.unique(integers(events, "update")[(events["phase"] == "micro_step").to_numpy()]))
+
+
+def _micro_steps(events: pd.DataFrame, fold: Fold, pieces: list[Folded]) -> MicroSteps:
+    number = fold.axis.event[fold.micro]
+    return MicroSteps(
+        window=fold.place[fold.micro],
+        micro_step=fold.axis.micro_step[fold.micro],
+        squares=np.sum([piece.micro_squares for piece in pieces], axis=0)
+        if pieces
+        else np.zeros(len(number)),
+        **{name: values_at(events, name, number) for name in MICRO_SCALARS},
+    )
+
+
+def _at_updates(events: pd.DataFrame, name: str, fold: Fold, rows: Flags) -> Floats:
+    """A scalar of update events by window; of several in a window the last that has one."""
+    values = values_at(events, name, fold.axis.event[rows])
+    known = ~np.isnan(values)
+    found = np.full(len(fold.windows), np.nan)
+    found[fold.place[rows][known]] = values[known]
+    return found
+
+
+def _added(pieces: list[Edits]) -> Edits:
+    if not pieces:
+        none, nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
+        return Edits(none, none, nothing, nothing, none, none)
+    first = pieces[0]
+    before, after, wiped, held = (
+        np.sum([getattr(piece, name) for piece in pieces], axis=0)
+        for name in ("before", "after", "wiped", "held")
+    )
+    return Edits(first.window, first.micro_step, before, after, wiped, held)
