@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gradviz.errors import DamagedPartError, QueryError
 from gradviz.schema import PHASES
 from gradviz.store.columns import INDEX_COLUMNS, event_schema, gradient_schema, overview_schema
+from gradviz.store.moments import MOMENT
 from gradviz.store.overview import NEEDED, combine, roll_up
 from gradviz.store.part_files import PartFile
 from gradviz.store.part_set import DamagedPart, PartSet
@@ -98,20 +99,50 @@ class RunRows:
             tables += [roll_up(table) for table in self._read(part, [group], NEEDED)]
         return pa.concat_tables(tables)
 
+    @property
+    def last_event(self) -> int | None:
+        """Number of the last event on disk; None while there is nothing yet."""
+        parts = self.gradient_parts.current()
+        return parts[-1].events.last if parts else None
+
+    def moments(self) -> Any:
+        """What each event is (`MOMENT`), ascending; where an events part is damaged, as the gradients tell."""
+        tables = [self.events(None, list(MOMENT))]
+        for part in self._unlisted():
+            for table in self._read(part, range(len(part.rows)), list(MOMENT)):
+                _, first = np.unique(table.column("event").to_numpy(), return_index=True)
+                tables.append(table.take(pa.array(first)))
+        moments = pa.concat_tables(tables)
+        events = moments.column("event").to_numpy()
+        return moments.take(pa.array(np.unique(events, return_index=True)[1]))
+
+    def parts_key(self, updates: tuple[int, int] | None = None) -> list[Path]:
+        """The parts, or those that may hold rows of these updates: with others the answers change."""
+        parts = [*self.event_parts.current(), *self.gradient_parts.current()]
+        if updates is not None:
+            parts = [part for part in parts if part.groups_between("update", *updates).any()]
+        return [part.path for part in parts]
+
     def gaps(self) -> list[tuple[int, int]]:
         """Ranges of event numbers, from 0 to the last one on disk, of which no row can be read."""
-        readable = [part.events for part in self.gradient_parts.current()]
-        if not readable:
+        if not self.gradient_parts.current():
             return []
         listed = self.events(None, ["event", "update"]).column("event").to_numpy()
-        known = [part.events for part in self.event_parts.current()]
-        unlisted = [e for e in readable if not any(whole.covers(e) for whole in known)]
         seen = np.zeros(1 + max(events.last for events in self._committed()), dtype=bool)
         seen[listed[(listed >= 0) & (listed < len(seen))]] = True
-        for events in unlisted:  # its events part is damaged: the gradients alone say what is there
-            seen[events.first : events.last + 1] = True
-        seen &= _within(np.arange(len(seen)), readable)
-        return _runs_of(~seen)
+        for part in self._unlisted():
+            seen[part.events.first : part.events.last + 1] = True
+        return runs_of(~(seen & self.readable(np.arange(len(seen)))))
+
+    def _unlisted(self) -> list[PartFile]:
+        """Gradients parts whose events part is damaged: they alone say what is there."""
+        known = [part.events for part in self.event_parts.current()]
+        parts = self.gradient_parts.current()
+        return [part for part in parts if not any(whole.covers(part.events) for whole in known)]
+
+    def readable(self, events: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which event numbers lie in a part that can be read."""
+        return _within(events, [part.events for part in self.gradient_parts.current()])
 
     def verify(self) -> None:
         """Decode every page once; what is damaged is in `damaged` afterwards."""
@@ -192,7 +223,7 @@ def _within(values: NDArray[Any], ranges: Sequence[EventRange]) -> NDArray[np.bo
     return kept
 
 
-def _runs_of(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def runs_of(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """First and last index of each run of true values."""
     edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
     return [(int(first), int(stop) - 1) for first, stop in zip(edges[::2], edges[1::2], strict=True)]

@@ -11,37 +11,77 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradviz.errors import DamagedPartError, RunFormatError, RunNotFoundError
-from gradviz.schema import Phase, RunState
+from gradviz.errors import DamagedPartError, QueryError, RunFormatError, RunNotFoundError
+from gradviz.schema import Phase
 from gradviz.store import manifest as manifests
+from gradviz.store.all_ranks import AllRanks
 from gradviz.store.frames import LayerOrder, event_frame, gradient_frame, layer_frame, overview_frame
-from gradviz.store.heartbeat import read_heartbeat, state_of
 from gradviz.store.part_set import DamagedPart
 from gradviz.store.query import check_query, check_updates
+from gradviz.store.rank_files import read_rank_file
+from gradviz.store.ranked_run import RankedRun
 from gradviz.store.rows import RunRows
 
 RETRIES = 20  # a merge removes parts once in thousands of events; twice in a row is luck, twenty times is not
 T = TypeVar("T")
 
 
-def open_run(path: str | Path) -> Run:
-    """Open a recorded run: live, finished, crashed or damaged.
+def open_run(path: str | Path, *, rank: int | None = None) -> Run:
+    """Open a recorded run: live, finished, crashed or damaged; of one rank, or of all together.
 
     Raises:
         RunNotFoundError: there is no run at that path.
         RunFormatError: its `run.json` is not ours, is damaged, or is of a newer format.
+        QueryError: there is no such rank in it.
     """
-    return Run(Path(path))
+    run = Run(Path(path))
+    return run if rank is None else run.of_rank(rank)
 
 
-class Run:
-    """One recorded training. Each query looks at the folder anew, so a live run grows under the reader."""
+class Run(RankedRun):
+    """One recorded training. Each query looks at the folder anew, so a live run grows under the reader.
+
+    Where several ranks recorded it, a query answers for all of them together. Sharded layers add up: mean |x|
+    over all elements, L2 of the whole gradient, the greatest maximum; a moment of which a shard is missing
+    has no row. Replicated layers have the value on which the ranks agree (to 1e-5); where they do not, the
+    mean of the means, the root mean square of the L2 norms and the greatest maximum. The cosine is null
+    unless the ranks agree on it. With `rank`, a query answers for that one.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._rows = RunRows(path, self._check_layers)
+        super().__init__(path)
+        self._alone: dict[int | None, Run] = {}
+        self._rows: dict[int, RunRows] = {}
+        self._together: AllRanks | None = None
         self._stamp: object = None
         self._load()
+
+    def of_rank(self, rank: int | None) -> Run:
+        """The same run, every answer for one rank alone (None: for all); raises QueryError for an unknown one."""
+        if rank == self.rank:
+            return self
+        if rank is not None and rank not in self.ranks:
+            raise QueryError(f"No rank {rank} in this run. It has: {', '.join(map(str, self.ranks))}.")
+        one = self._alone.setdefault(rank, Run(self.path))
+        one.rank = rank
+        return one
+
+    def _shown(self) -> RunRows | AllRanks:
+        """What answers: the rows of one rank, or those of all together."""
+        ranks = self._shown_ranks()
+        for rank in ranks:
+            if rank not in self._rows:
+                self._rows[rank] = RunRows(self.path, self._check_layers, rank)
+        if len(ranks) == 1:
+            return self._rows[ranks[0]]
+        if self._together is None or list(self._together.rows) != ranks:
+            rows = {rank: self._rows[rank] for rank in ranks}
+            self._together = AllRanks(self.path, rows, lambda: self._layers)
+        return self._together
+
+    def _of_each(self) -> list[RunRows]:
+        self._shown()
+        return [self._rows[rank] for rank in self._shown_ranks()]
 
     def _load(self) -> None:
         """Read `run.json`, again when it was replaced (a layer was added)."""
@@ -68,9 +108,17 @@ class Run:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What `run.json` holds, without the table of layers."""
+        """What `run.json` holds, without the table of layers; with `rank`, what that rank says of itself."""
         self._load()
-        return MappingProxyType({key: value for key, value in self._manifest.items() if key != "layers"})
+        known = {key: value for key, value in self._manifest.items() if key != "layers"}
+        files = [read_rank_file(self.path, rank) for rank in self._shown_ranks()]
+        said = [dict(file.facts) for file in files if file is not None and file.facts]
+        if self.rank is None:
+            for facts in said:  # rank 0 writes into run.json itself
+                known = {**facts, **{key: value for key, value in known.items() if value is not None}}
+        elif said:
+            known |= said[0]
+        return MappingProxyType(known)
 
     @property
     def layers(self) -> pd.DataFrame:
@@ -82,32 +130,18 @@ class Run:
         return self._layers.copy()
 
     @property
-    def state(self) -> RunState:
-        """How the run stands now."""
-        return state_of(self.path, read_heartbeat(self.path))
-
-    @property
-    def reason(self) -> str | None:
-        """Why the run ended as it did: the type of the exception of a crashed one; None where nothing was said."""
-        heartbeat = read_heartbeat(self.path)
-        return None if heartbeat is None else heartbeat.reason
-
-    @property
-    def dropped(self) -> int:
-        """Events that the writer dropped and counted."""
-        heartbeat = read_heartbeat(self.path)
-        return heartbeat.dropped if heartbeat else 0
-
-    @property
     def damaged(self) -> list[DamagedPart]:
         """What cannot be read. Footers are checked here, pages whenever a query reads them (or `verify`)."""
-        for parts in (self._rows.gradient_parts, self._rows.event_parts, self._rows.overview_parts):
-            self._retry(parts.current)
-        return sorted(self._rows.damaged.values(), key=lambda part: (part.first_event, part.reason))
+        for rows in self._of_each():
+            for parts in (rows.gradient_parts, rows.event_parts, rows.overview_parts):
+                self._retry(parts.current)
+        found = [part for rows in self._of_each() for part in rows.damaged.values()]
+        return sorted(found, key=lambda part: (part.first_event, part.reason))
 
     def verify(self) -> list[DamagedPart]:
         """Read everything once, with checksums; returns what is damaged."""
-        self._retry(self._rows.verify)
+        for rows in self._of_each():
+            self._retry(rows.verify)
         return self.damaged
 
     def gradients(
@@ -117,6 +151,7 @@ class Run:
         updates: tuple[int, int] | None = None,
         phases: str | Phase | Iterable[str | Phase] | None = None,
         columns: Iterable[str] | None = None,
+        rank: int | None = None,
     ) -> pd.DataFrame:
         """Statistics of gradients: one row an event and layer, ordered by layer (forward order) and event.
 
@@ -125,38 +160,51 @@ class Run:
             updates: inclusive pair (first, last); None for all.
             phases: names of phases; None for all.
             columns: the columns wanted; fewer are faster.
+            rank: the rank whose own gradients are wanted; None for all together (see `Run`).
 
         Float columns are NaN where there is no value *and* where the value is NaN; `nonfinite` (nullable)
         tells them apart: it is <NA> where there was no gradient and positive where it was not finite.
 
         Raises:
-            QueryError: a layer, phase or column that does not exist, or a result of many gigabytes.
+            QueryError: a layer, phase, column or rank that does not exist, or a result of many gigabytes.
         """
+        if rank is not None and rank != self.rank:
+            return self.of_rank(rank).gradients(
+                layers=layers, updates=updates, phases=phases, columns=columns
+            )
         self._load()
         query = check_query(self._layers, layers, updates, phases, columns)
-        return gradient_frame(self._retry(lambda: self._rows.gradients(query)), self._order, query.columns)
+        rows = self._shown()
+        return gradient_frame(self._retry(lambda: rows.gradients(query)), self._order, query.columns)
 
-    def events(self, *, updates: tuple[int, int] | None = None) -> pd.DataFrame:
-        """One row an event: `event, update, micro_step, phase, seconds`, the loss, `lr`, what was logged."""
-        chosen = check_updates(updates)
-        return event_frame(self._retry(lambda: self._rows.events(chosen)))
+    def events(self, *, updates: tuple[int, int] | None = None, rank: int | None = None) -> pd.DataFrame:
+        """One row an event: `event, update, micro_step, phase, seconds`, the loss, `lr`, what was logged.
 
-    def overview(self) -> pd.DataFrame:
+        Of several ranks together: means of losses and logged numbers, the sum of `loss_elements`, and
+        `ranks`, the number of ranks that have the event.
+        """
+        if rank is not None and rank != self.rank:
+            return self.of_rank(rank).events(updates=updates)
+        chosen, rows = check_updates(updates), self._shown()
+        return event_frame(self._retry(lambda: rows.events(chosen)))
+
+    def overview(self, *, rank: int | None = None) -> pd.DataFrame:
         """Roll-up of the whole run: one row a layer and block of 16 updates, ordered by layer and block.
 
         `count` update rows with finite statistics make up `mean_abs_sum`, `_min`, `_max` (and `l2_*`,
         `max_abs_*`); `micro_count` micro-step rows make up `micro_mean_abs_*`; the rows that `nonfinite` and
         `micro_nonfinite` count are in none of them.
         """
+        if rank is not None and rank != self.rank:
+            return self.of_rank(rank).overview()
         self._load()
-        return overview_frame(self._retry(self._rows.overview), self._order)
+        return overview_frame(self._retry(self._shown().overview), self._order)
 
     @property
     def updates(self) -> tuple[int, int] | None:
         """First and last update that has rows; None while there is nothing yet."""
-        ranges = [
-            part.ranges["update"] for part in self._retry(self._rows.gradient_parts.current) if len(part.rows)
-        ]
+        parts = [part for rows in self._of_each() for part in self._retry(rows.gradient_parts.current)]
+        ranges = [part.ranges["update"] for part in parts if len(part.rows)]
         if not ranges:
             return None
         return int(min(pairs[:, 0].min() for pairs in ranges)), int(
@@ -166,18 +214,19 @@ class Run:
     @property
     def last_event(self) -> int | None:
         """Number of the last event on disk; None while there is nothing yet."""
-        parts = self._retry(self._rows.gradient_parts.current)
-        return parts[-1].events.last if parts else None
+        rows = self._shown()
+        return self._retry(lambda: rows.last_event)
 
     @property
     def gaps(self) -> list[tuple[int, int]]:
-        """Inclusive ranges of event numbers that are missing: dropped by the writer, or damaged."""
-        return self._retry(self._rows.gaps)
+        """Inclusive ranges of event numbers that are missing: dropped by the writer, lost by a rank, or damaged."""
+        return self._retry(self._shown().gaps)
 
     def fingerprint(self) -> Hashable:
         """A value that changes when new rows or layers arrive."""
-        names = [*self._rows.gradient_parts.names(), *self._rows.overview_parts.names()]
-        return (str(self.path), manifests.stamp(self.path), tuple(name for name in names if name[0] != "."))
+        sets = [parts for rows in self._of_each() for parts in (rows.gradient_parts, rows.overview_parts)]
+        names = [(parts.rank, name) for parts in sets for name in parts.names() if name[0] != "."]
+        return (str(self.path), self.rank, manifests.stamp(self.path), tuple(names))
 
     def _retry(self, query: Callable[[], T]) -> T:
         """Run a query; when a merge removed a part under it, look again."""
