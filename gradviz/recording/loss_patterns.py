@@ -58,17 +58,22 @@ def is_penalty(edge: Edge, budget: Budget) -> bool:
         below = inputs(edge[0])
         if name in _SUMS and len(below) == 2:
             return is_penalty(below[0], budget) and is_penalty(below[1], budget)
-        if not name.startswith(_SIZES) or len(below) != 1:
+        if len(below) != 1 or not _keeps_to_weights(edge[0], below[0]):
             return False
-        if name.startswith(_PRODUCTS):
-            edge, constant = constant_of(edge[0])
-            if isinstance(constant, Tensor) and constant.numel() != 1:
-                return False
         edge = below[0]
     return True
+
+
+def _keeps_to_weights(node: Any, below: Edge) -> bool:
+    """Whether `node` brings in plain numbers at most: anything larger may be a sample."""
+    name = node.name()
+    if name.startswith(_PRODUCTS):
+        constant = constant_of(node)[1]
+        return not isinstance(constant, Tensor) or constant.numel() == 1
+    return name.startswith(_SIZES) or (name in _SUMS and math.prod(shape_of(below)) == 1)
 
 
 _LEAF = "torch::autograd::AccumulateGrad"
 _SUMS = ("AddBackward0", "SubBackward0")
 _PRODUCTS = ("MulBackward", "DivBackward")
-_SIZES = (*_PRODUCTS, "Pow", "Abs", "Sum", "Mean", "Norm", "LinalgVectorNorm", "Sqrt", "View", "ToCopy")
+_SIZES = ("Pow", "Abs", "Sum", "Mean", "Norm", "LinalgVectorNorm", "Sqrt", "View", "ToCopy")
