@@ -8,11 +8,12 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from functools import wraps
 from typing import Any, Protocol
 
 import torch
+
+from gradviz.recording.wrapping import Wrapping
 
 
 class BackwardListener(Protocol):
@@ -26,38 +27,25 @@ class BackwardListener(Protocol):
 
 
 _thread = threading.local()
-_listeners: list[weakref.ref[BackwardListener]] = []
-_lock = threading.Lock()
-_installed: Any = None
 
 
 def listen(listener: BackwardListener) -> None:
     """Tell `listener`, held weakly, of every backward pass until `unlisten` or its death."""
-    global _installed
-    with _lock:
-        _listeners.append(weakref.ref(listener))
-        if torch.autograd.backward is not _installed:
-            _installed = _watching(torch.autograd.backward)
-            torch.autograd.backward = _installed
+    _wrapping.add(listener)
 
 
-def unlisten(listener: BackwardListener | None) -> None:
-    """Forget `listener` and the dead ones; with the last of them torch is as it was."""
-    with _lock:
-        _listeners[:] = [ref for ref in _listeners if ref() is not None and ref() is not listener]
-        if not _listeners and torch.autograd.backward is _installed:
-            torch.autograd.backward = _installed.__wrapped__  # type: ignore[attr-defined]  # set by `wraps`
+def unlisten(listener: BackwardListener) -> None:
+    """Forget `listener`; with the last one torch is as it was."""
+    _wrapping.remove(listener)
 
 
 def _watching(original: Any) -> Any:
-    # each wrapper keeps what it wraps: others may have wrapped ours in between
     @wraps(original)
     def backward(*args: Any, **kwargs: Any) -> Any:
         if getattr(_thread, "inside", False) or torch._C._current_graph_task_id() != -1:  # nested
             return original(*args, **kwargs)
-        listeners = [listener for ref in _listeners if (listener := ref()) is not None]
+        listeners = _wrapping.listeners()
         if not listeners:
-            unlisten(None)  # the recorders were dropped without a close
             return original(*args, **kwargs)
         tensors = args[0] if args else kwargs.get("tensors")
         _thread.inside, completed = True, False
@@ -73,3 +61,6 @@ def _watching(original: Any) -> Any:
                 listener.end_backward(completed)
 
     return backward
+
+
+_wrapping: Wrapping[BackwardListener] = Wrapping((torch.autograd, "backward", _watching))

@@ -7,15 +7,18 @@ real backward every numpy call is a cold one: there are two a micro-step.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, distributed
+from torch import Tensor
 
+from gradviz.recording.amp import Unscaling, unscaled
 from gradviz.recording.device import DeviceRows
+from gradviz.recording.local import local_tensor
+from gradviz.recording.moments import Once, Sums
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.statistics import WIDTH, Gauge, measure_on_device
 from gradviz.schema import (
@@ -27,9 +30,10 @@ from gradviz.schema import (
     SQUARES,
     SUMS_WIDTH,
     WEIGHT_SQUARES,
+    Scalar,
 )
 
-Sums = NDArray[np.float64]
+Rows = NDArray[np.float64]
 HALVES = {"float16", "bfloat16"}  # p.grad is rounded too coarsely for norms to yield a cosine
 WORTH_REMEMBERING = 4096  # elements; a smaller gradient is measured twice sooner than recognised
 
@@ -39,7 +43,7 @@ class GradientBoard:
 
     def __init__(self, watched: WatchedParameters, gauge: Gauge) -> None:
         count = len(watched)
-        self._references, self._gauge = watched.references, gauge
+        self._references, self._gauge, self._averages = watched.references, gauge, watched.averages
         self._none = np.zeros((count, WIDTH))
         self._none[:, NONFINITE] = -1
         self._state = self._none.copy()  # of p.grad, as last looked at
@@ -50,14 +54,15 @@ class GradientBoard:
         self._versions = [-1] * count
         self._arrived: dict[int, tuple[int, int]] = {}  # slot -> address and version of a large gradient
         self._ahead: dict[int, int] = {}  # slot -> version of p.grad once it is the G_k already measured
-        self._look_ahead = True
+        self._averaged = False  # ranks average their gradients after ours was measured, and leave no trace
+        self._changed: list[int] = []  # in this backward
+        self._kept: dict[int, Rows] = {}  # of slots whose optimizer stepped inside this backward
         self._fired: list[int] = []  # slots in firing order; more than once with re-entrant checkpoints
         self._device = DeviceRows()
 
     def begin(self, slots: Iterable[int], *, fresh: bool) -> bool:
         """Look before a backward: what stands in `p.grad` now is G_{k-1}. Returns whether it was edited since."""
-        if fresh:  # ranks average their gradients after ours was measured, and leave no trace
-            self._look_ahead = not (distributed.is_available() and distributed.is_initialized())
+        self._averaged = self._averages()
         changed = self.look(slots, fresh=fresh)
         edited = bool(changed) and self._differs(changed)
         if changed:
@@ -86,7 +91,7 @@ class GradientBoard:
     def _see_with_sum(self, slot: int, gradient: Tensor) -> bool:
         parameter = self._references[slot]()
         grad = None if parameter is None else parameter.grad
-        if parameter is None or grad is None or not self._look_ahead or _changed_by_others(parameter):
+        if parameter is None or grad is None or self._averaged or _changed_by_others(parameter):
             return False
         if not self._gauge.measure_pair(gradient, grad, self._shares, self._state, slot):
             return False
@@ -102,7 +107,9 @@ class GradientBoard:
 
     def finish(self, slots: Iterable[int]) -> bool:
         """Look after a backward: `p.grad` is G_k. Returns whether anything arrived or changed."""
-        changed = self.look(slots)
+        changed = self._changed = self.look(slots)
+        for slot, row in self._kept.items():
+            self._state[slot] = row
         self._arrived.clear()  # good for this moment only: `.data` may change p.grad without a trace
         self._ahead.clear()
         if len(self._fired) != len(set(self._fired)):
@@ -114,6 +121,15 @@ class GradientBoard:
         for slot in {slot for slot in self._fired if self._fired.count(slot) > 1}:
             whole = self._before[slot, NONFINITE] < 0
             self._shares[slot] = self._state[slot] if whole else self._none[slot]
+
+    def touched(self) -> set[int]:
+        """Slots that this backward reached."""
+        return {*self._changed, *self._fired}
+
+    def keep(self, slots: list[int]) -> None:
+        """An optimizer steps inside the backward and may free these gradients: G_k and what is consumed are now."""
+        self.look(slots, fresh=True, count_zeros=True)
+        self._kept.update((slot, self._state[slot].copy()) for slot in slots)
 
     def fired(self) -> list[int]:
         """Slots whose gradient arrived in this backward, in firing order."""
@@ -150,6 +166,7 @@ class GradientBoard:
         self._device.state.pop(slot, None)
 
     def _measure(self, slot: int, grad: Tensor, count_zeros: bool) -> None:
+        grad = local_tensor(grad)
         if not grad.is_cpu:
             self._device.state[slot] = measure_on_device(grad)
         elif (
@@ -181,22 +198,42 @@ class GradientBoard:
         same[self._rounded] = False  # in half precision a small G_{k-1} is lost in the rounding of G_k
         return list(np.flatnonzero(same))
 
-    def forget_before(self, slots: list[int]) -> Callable[[], Sums]:
+    def forget_before(self, slots: list[int], unscaling: Unscaling) -> Sums:
         """Set G_{k-1} of `slots` to 0 and return that moment, as an edit shows it."""
         self._before = self._before.copy()
         self._before[slots, : NONFINITE + 1] = 0
-        return partial(_assembled, self._before)
+        return _finished(partial(_assembled, self._before), unscaling)
 
-    def moment(self) -> Callable[[], Sums]:
-        """`p.grad` as last looked at: a callable for the writer's thread, [slots, SUMS_WIDTH]."""
+    def moment(self, unscaling: Unscaling) -> Sums:
+        """`p.grad` as last looked at, without the AMP scale: a callable for the writer's thread."""
+        return _finished(self._standing(), unscaling)
+
+    def moment_as_consumed(self, scale: Scalar | None) -> Sums:
+        """`p.grad` as the optimizer takes it; a fused one divides it by `scale` in its own kernel."""
+        assemble, rows = self._standing(), np.arange(len(self._state))
+        return Once(assemble if scale is None else lambda: unscaled(assemble(), rows, scale))
+
+    def moment_of_kept(self) -> Sums:
+        """What the optimizers inside the last backward consumed; their gradients may be gone by now."""
+        rows = self._state.copy()
+        for slot, row in self._kept.items():
+            rows[slot] = row
+        self._kept = {}
+        self.distrust()
+        return Once(partial(_assembled, rows))
+
+    def _standing(self) -> Sums:
         assemble = partial(_assembled, self._state.copy())
         return self._device.fill_later(assemble, micro=False) if self._device.state else assemble
 
-    def moment_of_micro_step(self) -> Callable[[], Sums]:
+    def moment_of_micro_step(self, unscaling: Unscaling) -> Sums:
         """G_k and g_k after a backward, as `moment`; what is G_k now is the next backward's G_{k-1}."""
         before, self._before = self._before, self._state.copy()
-        assemble = partial(_assembled, self._before, self._shares, before, self._rounded)
-        return self._device.fill_later(assemble, micro=True) if self._device.state else assemble
+        unsure = list(range(len(before))) if self._averaged else self._rounded
+        assemble: Sums = partial(_assembled, self._before, self._shares, before, unsure)
+        if self._device.state:
+            assemble = self._device.fill_later(assemble, micro=True)
+        return _finished(assemble, unscaling)
 
 
 def _changed_by_others(parameter: Tensor) -> bool:
@@ -205,9 +242,14 @@ def _changed_by_others(parameter: Tensor) -> bool:
     return len(hooks) != 1 or bool(parameter._post_accumulate_grad_hooks)
 
 
+def _finished(assemble: Sums, unscaling: Unscaling) -> Once:
+    remove = unscaling.remover()
+    return Once(assemble if remove is None else lambda: remove(assemble()))
+
+
 def _assembled(
-    state: Sums, shares: Sums | None = None, before: Sums | None = None, rounded: list[int] | None = None
-) -> Sums:
+    state: Rows, shares: Rows | None = None, before: Rows | None = None, unsure: list[int] | None = None
+) -> Rows:
     sums = np.zeros((len(state), SUMS_WIDTH))
     sums[:, :MICRO_L1] = state
     sums[:, MICRO_NONFINITE] = -1
@@ -215,5 +257,5 @@ def _assembled(
     if shares is not None and before is not None:
         sums[:, MICRO_L1:PREVIOUS_SQUARES] = shares[:, : NONFINITE + 1]
         sums[:, PREVIOUS_SQUARES] = before[:, SQUARES]
-        sums[rounded or [], PREVIOUS_SQUARES] = np.nan
+        sums[unsure or [], PREVIOUS_SQUARES] = np.nan
     return sums

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.optim import Optimizer
 
+from gradviz.recording.amp import Unscaling
 from gradviz.recording.board import GradientBoard
+from gradviz.recording.moments import Moment, Sums, coefficient
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import learning_rate, loss_of
+from gradviz.recording.surroundings import Surroundings
+from gradviz.recording.updates import Update, UpdateBook, fused_scale
 from gradviz.recording.windows import Windows
 from gradviz.schema import EventRecord, Phase, Scalar
 from gradviz.store.writer import RunWriter
-
-Sums = Callable[[], NDArray[np.float64]]  # [slots, SUMS_WIDTH], put together on the writer's thread
-ReadScale = Callable[[], dict[str, Scalar]]
 
 
 class Observer:
@@ -30,19 +30,20 @@ class Observer:
         board: GradientBoard,
         windows: Windows,
         writer: RunWriter,
-        read_scale: ReadScale,
+        unscaling: Unscaling,
     ) -> None:
         self.slots: list[int] = []  # those recorded: trainable and hooked
         self.see_gradient, self.distrust = board.see, board.distrust
         self.logged: dict[str, Scalar] = {}
+        self.unscaling = unscaling
+        self.surroundings = Surroundings(watched, writer.describe)
         self._rows = np.zeros(0, np.int32), np.zeros(0, np.int64)  # ids and numels of `slots`
         self._watched, self._board, self._windows, self._writer = watched, board, windows, writer
-        self._read_scale = read_scale
+        self.updates = UpdateBook(watched)
         self._began, self._event = time.monotonic(), 0
         self._pending: tuple[Phase, Sums, float] | None = None
         self._loss: dict[str, Scalar] = {}
-        self._consumed: Callable[[], None] | None = None
-        self._order_known = False
+        self._accumulated: Sums | None = None  # of the last micro-step: what an update is compared with
 
     def add_slot(self, slot: int) -> None:
         """Record `slot` from now on."""
@@ -50,35 +51,41 @@ class Observer:
         ids = np.array(self.slots, dtype=np.int32)
         self._rows = ids, self._watched.numels[ids]
 
+    # ---- backward ----
+
     def begin_backward(self, tensors: Any) -> bool:
         """What is left of the last window (`reset`), or was changed since the last backward (`edit`).
 
         Returns whether this window is recorded.
         """
+        self._settle_updates()
         self._windows.begin()
         if not self._windows.recorded:
             self.logged = {}  # of a micro-step that is not recorded
+            self.unscaling.begin()
             return False
         fresh = self._windows.fresh
         edited = self._board.begin(self.slots, fresh=fresh)
         if fresh or edited:
             # not an event yet: this backward may belong to another model
-            self._pending = (Phase.RESET if fresh else Phase.EDIT, self._board.moment(), self._seconds())
-        self._loss = loss_of(tensors)
+            self._pending = (Phase.RESET if fresh else Phase.EDIT, self._moment(), self._seconds())
+        self.unscaling.begin()
+        self._loss = loss_of(tensors, self.unscaling.scale)
         return True
 
     def end_backward(self) -> None:
         """A `micro_step`, if this backward reached a watched parameter at all."""
-        if not self._board.finish(self.slots):
+        if not self._board.finish(self.slots) and not self.surroundings.hides_micro_steps:
             return
         self._emit_what_came_before()
         self._windows.count()
-        scalars = self._loss | self._read_scale() | self.logged
+        self.unscaling.arrived(self._board.touched())
+        scalars = self._loss | self.surroundings.rate() | self._scale() | self.logged
         self.logged = {}
-        self._emit(Phase.MICRO_STEP, self._board.moment_of_micro_step(), scalars)
-        if not self._order_known:
-            self._order_known = True
-            self._writer.describe(forward_order=self._watched.forward_order(self._board.fired()))
+        sums = self._accumulated = self._board.moment_of_micro_step(self.unscaling)
+        self._emit(Phase.MICRO_STEP, sums, scalars)
+        self.surroundings.first_micro_step(self._board.fired())
+        self._close_inner_updates()
 
     def _emit_what_came_before(self) -> None:
         if self._pending is not None:
@@ -87,47 +94,111 @@ class Observer:
             self._pending = None
         hidden = [] if self._windows.fresh else self._board.hidden_resets()  # a reset is measured afresh
         if hidden:
-            self._emit(Phase.EDIT, self._board.forget_before(hidden), {})
+            self._emit(Phase.EDIT, self._board.forget_before(hidden, self.unscaling), {})
+
+    # ---- update ----
 
     def consume(self, optimizer: Optimizer, slots: list[int]) -> None:
         """`optimizer.step()` begins: `p.grad` as it consumes it."""
-        self._consumed = None  # of a closure whose step raised
+        self._settle_updates()
         self._windows.consume(id(optimizer))
         if self._windows.recorded:
-            self._close_window(optimizer, slots, self._take(slots))
+            self._begin_update(optimizer, slots)
+
+    def consume_inside(self, optimizer: Optimizer, slots: list[int]) -> None:
+        """`optimizer.step()` inside a backward: its gradients may be freed before the backward ends."""
+        self._board.keep(slots)
+        self.updates.inner.append((optimizer, slots))
+
+    def _close_inner_updates(self) -> None:
+        """One update for all optimizers that stepped inside this backward."""
+        inner, self.updates.inner = self.updates.inner, []
+        if not inner:
+            return
+        self._windows.consume(id(inner[0][0]))
+        slots = sorted({slot for _, owned in inner for slot in owned})
+        scalars = learning_rate(inner[0][0]) | self._scale()
+        self._emit(Phase.UPDATE, self._board.moment_of_kept(), scalars, slots=slots)
+
+    def closure_begins(self, slots: list[int]) -> None:
+        """`optimizer.step(closure)` begins: the weights are as they were."""
+        self._settle_updates()
+        if self._windows.recorded:
+            self.updates.sample(slots)
 
     def closure_returned(self, optimizer: Optimizer, slots: list[int]) -> None:
         """A closure inside `optimizer.step(closure)` has returned; of several calls (LBFGS) the last one counts."""
-        sums = self._take(slots) if self._windows.recorded else None
-        self._consumed = lambda: self._close_after_closure(optimizer, slots, sums)
+        sums = self._take(slots, optimizer) if self._windows.recorded else None
+        self.updates.consumed = lambda: self._close_after_closure(optimizer, slots, sums)
 
     def optimizer_returned(self) -> None:
-        """`optimizer.step()` is over: an update whose gradient came out of a closure is due now."""
-        consumed, self._consumed = self._consumed, None
+        """`optimizer.step()` is over: what it did to the weights is known now."""
+        consumed, self.updates.consumed = self.updates.consumed, None
         if consumed is not None:
             consumed()
+        self._settle_updates(complete=True)
+
+    def refused(self, optimizer: Optimizer, slots: list[int]) -> None:
+        """A GradScaler did not call `optimizer.step()`: an update that did not happen."""
+        self._settle_updates()
+        self._windows.consume(id(optimizer))
+        if self._windows.recorded:
+            self.updates.open(self._update(optimizer, slots, self._take(slots, optimizer), refused=True))
+            self._settle_updates()
 
     def _close_after_closure(self, optimizer: Optimizer, slots: list[int], sums: Sums | None) -> None:
         self._windows.consume(id(optimizer))
         if sums is not None and self._windows.recorded:
-            self._close_window(optimizer, slots, sums)
+            self.updates.open(self._update(optimizer, slots, sums))
 
-    def _take(self, slots: list[int]) -> Sums:
+    def _begin_update(self, optimizer: Optimizer, slots: list[int]) -> None:
+        self.updates.sample(slots)
+        self.updates.open(self._update(optimizer, slots, self._take(slots, optimizer)))
+
+    def _take(self, slots: list[int], optimizer: Optimizer) -> Sums:
         self._board.look(slots, fresh=True, count_zeros=True)  # unscaling leaves no trace in the version
-        return self._board.moment()
+        return self._board.moment_as_consumed(fused_scale(optimizer))
 
-    def _close_window(self, optimizer: Optimizer, slots: list[int], sums: Sums) -> None:
+    def _update(self, optimizer: Optimizer, slots: list[int], sums: Sums, *, refused: bool = False) -> Update:
         self._pending = None
-        self._emit(Phase.UPDATE, sums, learning_rate(optimizer) | self._read_scale(), slots=slots)
+        self.surroundings.stepped(optimizer, slots)
+        skipped = {"skipped": 1.0} if refused else self.updates.skipped(optimizer)
+        scalars = learning_rate(optimizer) | self._scale() | skipped
+        if self._accumulated is not None and not self._windows.fresh:
+            scalars["clip_coefficient"] = coefficient(self._accumulated, sums, slots)
+        rates = self.updates.rates(optimizer)
+        return Update(slots, sums, scalars, self._windows.moment(), self._seconds(), rates)
+
+    def _settle_updates(self, *, complete: bool = False) -> None:
+        """Emit the update whose optimizer has returned, or never will."""
+        update = self.updates.close(complete=complete)
+        if update is not None:
+            self._emit(
+                Phase.UPDATE,
+                update.sums,
+                update.scalars,
+                slots=update.slots,
+                seconds=update.seconds,
+                at=update.moment,
+            )
+
+    # ---- end ----
 
     def finish(self) -> None:
         """At close: what was left in `p.grad` after the last update."""
+        self._settle_updates()
         if not self._windows.between or next(self._watched.alive(), None) is None:
             return
         self._windows.begin()
         if self._windows.recorded:
             self._board.begin(self.slots, fresh=True)
-            self._emit(Phase.RESET, self._board.moment(), {})
+            self._emit(Phase.RESET, self._moment(), {})
+
+    def _moment(self) -> Sums:
+        return self._board.moment(self.unscaling)
+
+    def _scale(self) -> dict[str, Scalar]:
+        return {} if self.unscaling.scale is None else {"amp_scale": self.unscaling.scale}
 
     def _emit(
         self,
@@ -137,14 +208,15 @@ class Observer:
         *,
         slots: list[int] | None = None,
         seconds: float | None = None,
+        at: Moment | None = None,
     ) -> None:
         ids, numels = self._rows if slots is None else self._rows_of(slots)
-        windows = self._windows
-        micro_step = 0 if phase is Phase.RESET else windows.micro_step
-        moment = self._seconds() if seconds is None else seconds
+        moment = self._windows.moment() if at is None else at
+        micro_step = 0 if phase is Phase.RESET else moment.micro_step
+        when = self._seconds() if seconds is None else seconds
         rows = sums if len(ids) == len(self._watched) else _only(sums, ids)
         self._writer.put(
-            EventRecord(self._event, windows.update, micro_step, phase, moment, ids, numels, rows, scalars)
+            EventRecord(self._event, moment.update, micro_step, phase, when, ids, numels, rows, scalars)
         )
         self._event += 1
 

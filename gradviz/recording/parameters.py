@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import distributed, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
 from gradviz.errors import WatchError
+from gradviz.recording.local import is_sharded, local_tensor
 from gradviz.schema import Layer
 
 Named = tuple[str, nn.Parameter]
@@ -30,7 +32,9 @@ class WatchedParameters:
         self.references = [weakref.ref(parameter) for parameter in parameters]
         self.slot_of = {id(parameter): slot for slot, parameter in enumerate(parameters)}
         self.layers = [_layer(slot, p, names[id(p)], owners) for slot, p in enumerate(parameters)]
-        self.numels = np.array([p.numel() for p in parameters], dtype=np.int64)
+        self.numels = np.array([local_tensor(p.detach()).numel() for p in parameters], dtype=np.int64)
+        self.sharded = any(is_sharded(p) for p in parameters)
+        self.model: weakref.ref[nn.Module] | None = None
 
     def __len__(self) -> int:
         return len(self.references)
@@ -46,6 +50,25 @@ class WatchedParameters:
         """The slots that `optimizer` owns, ascending; another model's parameters are passed over."""
         owned = ((self.slot_of.get(id(p)), p) for group in optimizer.param_groups for p in group["params"])
         return sorted({slot for slot, p in owned if slot is not None and self.references[slot]() is p})
+
+    def training_batch_norms(self) -> list[str]:
+        """Names of the batch norms that take their statistics from each micro-batch; none of a list of parameters."""
+        model = None if self.model is None else self.model()
+        modules = () if model is None else model.named_modules()
+        return [_plain(name) for name, m in modules if isinstance(m, _BatchNorm) and m.training]
+
+    def averages(self) -> bool:
+        """Whether a backward may leave the average over ranks in `p.grad` (DDP, unless inside `no_sync`)."""
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return False
+        model = None if self.model is None else self.model()
+        return bool(getattr(model, "require_backward_grad_sync", True))
+
+    def not_visible(self) -> list[str]:
+        """Codes of what the set-up hides from a recorder in this process."""
+        if self.sharded:
+            return ["fsdp-micro-gradient"]
+        return ["ddp-average-of-micro-gradients"] if self.averages() else []
 
     def forward_order(self, fired: list[int]) -> list[int]:
         """All slots in forward order: gradients arrive in reverse, modules in that order, parameters as declared.
@@ -75,6 +98,7 @@ def find_parameters(model: object) -> WatchedParameters:
     else:
         named, owners = _pairs(model), {}
     watched = WatchedParameters(named, owners)
+    watched.model = weakref.ref(model) if isinstance(model, nn.Module) else None
     if not len(watched):
         raise WatchError(
             f"gradviz.watch was given {_described(model)}, which has no parameters. "
@@ -103,7 +127,7 @@ def _pairs(model: object) -> list[Named]:
 
 
 def _plain(name: str) -> str:
-    return name.replace("_orig_mod.", "")  # torch.compile wraps the module under this name
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")  # torch.compile wraps modules so
 
 
 def _layer(slot: int, parameter: Any, names: list[str], owners: dict[str, str]) -> Layer:

@@ -15,13 +15,13 @@ from typing import Any, Self
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gradviz.recording.backward import listen, unlisten
+from gradviz.recording import amp, backward
 from gradviz.recording.guard import Guard, warn
 from gradviz.recording.hooks import Gate, Handle, hook_gradient, hook_optimizers
 from gradviz.recording.observer import Observer
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import scalar_of
-from gradviz.schema import RunState
+from gradviz.schema import RunState, Scalar
 from gradviz.store.writer import RunWriter
 
 
@@ -70,6 +70,7 @@ class ActiveRecorder(Recorder):
         self._pid = os.getpid()
         self._thread: int | None = None  # the one whose backward is being watched
         self._stepping: int | None = None  # id of the optimizer between its step's begin and end
+        self._ran: int | None = None  # id of the one that the last `scaler.step` called
         self._handles: dict[int, Handle] = {}
         self._optimizer_handles: list[Handle] = []
         self._at_exit: Callable[[], None] | None = None
@@ -78,7 +79,10 @@ class ActiveRecorder(Recorder):
         """Register every hook; with no optimizer, notice any that owns a watched parameter."""
         self._thaw()
         self._optimizer_handles = hook_optimizers(self, optimizers)
-        listen(self)
+        for optimizer in optimizers:
+            self._observer.surroundings.stepped(optimizer, self.watched.slots_of(optimizer))
+        backward.listen(self)
+        amp.listen(self)
         self._at_exit = _close_at_exit(self)
 
     def _thaw(self) -> None:
@@ -133,12 +137,17 @@ class ActiveRecorder(Recorder):
         slots = self.watched.slots_of(optimizer)
         if not slots:
             return None  # another model's
+        if self._thread == threading.get_ident():
+            self._guard(self._observer.consume_inside, optimizer, slots)
+            return None
+        self._ran = id(optimizer)
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if not callable(closure):  # none, or an argument of another kind (`step(loss)`)
             if self._stepping != id(optimizer):  # else a subclass whose step calls its parent's: one update
                 self._stepping = id(optimizer)
                 self._guard(self._observer.consume, optimizer, slots)
             return None
+        self._guard(self._observer.closure_begins, slots)
         watched = self._watched_closure(closure, optimizer, slots)
         return (
             ((args[0], watched, *args[2:]), kwargs)
@@ -157,8 +166,25 @@ class ActiveRecorder(Recorder):
     def after_optimizer(self) -> None:
         """An optimizer's step has returned."""
         self._stepping = None
-        if not self._idle():
+        if not self._idle() and self._thread != threading.get_ident():
             self._guard(self._observer.optimizer_returned)
+
+    def loss_scaled(self, scale: Scalar | None) -> None:
+        if not self._idle():
+            self._observer.unscaling.announce(scale)
+
+    def gradients_unscaled(self, optimizer: Optimizer) -> None:
+        if not self._idle():
+            self._guard(self._observer.unscaling.removed, self.watched.slots_of(optimizer))
+
+    def before_scaler(self, _optimizer: Optimizer) -> None:
+        self._ran, self._observer.updates.under_scaler = None, True
+
+    def after_scaler(self, optimizer: Optimizer) -> None:
+        self._observer.updates.under_scaler = False
+        slots = [] if self._idle() or self._ran == id(optimizer) else self.watched.slots_of(optimizer)
+        if slots:
+            self._guard(self._observer.refused, optimizer, slots)
 
     # ---- called by the user ----
 
@@ -205,7 +231,8 @@ class ActiveRecorder(Recorder):
             warn(f"{missing} events were not written to {self.run_path}.")
 
     def _detach(self) -> None:
-        unlisten(self)
+        backward.unlisten(self)
+        amp.unlisten(self)
         for handle in [*self._handles.values(), *self._optimizer_handles]:
             handle.remove()
         self._handles, self._optimizer_handles = {}, []

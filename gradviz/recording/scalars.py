@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -30,29 +30,31 @@ def _of_tensor(value: Tensor) -> Scalar | None:
     return lambda: float(snapshot)
 
 
-def loss_of(tensors: Any) -> dict[str, Scalar]:
-    """`loss`: the value that `backward()` was called on; the sum of a list; nothing where it is not a scalar."""
-    if isinstance(tensors, Tensor):
-        value = _of_tensor(tensors)
-        return {} if value is None else {"loss": value}
-    if not isinstance(tensors, list | tuple):
+def loss_of(tensors: Any, scale: Scalar | None) -> dict[str, Scalar]:
+    """`loss`: the value that `backward()` was called on, without the AMP scale; the sum of a list.
+
+    Nothing where it is not a scalar.
+    """
+    roots = [tensors] if isinstance(tensors, Tensor) else tensors
+    if not isinstance(roots, list | tuple):
         return {}  # to walk through an iterator would be to use it up
-    values = [scalar_of(root) for root in tensors]
-    numbers = [value for value in values if isinstance(value, float)]
-    return {"loss": sum(numbers)} if numbers and len(numbers) == len(values) else {}
+    values = [value for root in roots if (value := scalar_of(root)) is not None]
+    if not values or len(values) != len(roots):
+        return {}
+    whole = partial(_sum_over_scale, values, 1.0 if scale is None else scale)
+    return {"loss": whole if any(map(callable, [*values, scale])) else whole()}
+
+
+def _sum_over_scale(values: list[Scalar], scale: Scalar) -> float:
+    return sum(map(read_scalar, values)) / read_scalar(scale)
+
+
+def read_scalar(value: Scalar) -> float:
+    """The number; one that lives on a device is waited for."""
+    return float(value() if callable(value) else value)
 
 
 def learning_rate(optimizer: Optimizer) -> dict[str, Scalar]:
     """`lr` of the first parameter group."""
     rate = scalar_of(optimizer.param_groups[0].get("lr")) if optimizer.param_groups else None
     return {} if rate is None else {"lr": rate}
-
-
-def loss_scale(scaler: Any) -> Callable[[], dict[str, Scalar]]:
-    """A reader of `amp_scale`, the factor of a GradScaler at this moment; of nothing where there is none."""
-
-    def read() -> dict[str, Scalar]:
-        scale = scalar_of(getattr(scaler, "_scale", None))  # get_scale() would wait for the device
-        return {} if scale is None else {"amp_scale": scale}
-
-    return read if scaler is not None else dict

@@ -14,13 +14,13 @@ from torch import nn
 from torch.optim import Optimizer
 
 from gradviz.errors import GradvizError, RunFolderError, WatchError
+from gradviz.recording.amp import Unscaling
 from gradviz.recording.board import GradientBoard
 from gradviz.recording.guard import warn
 from gradviz.recording.launch import this_launch
 from gradviz.recording.observer import Observer
 from gradviz.recording.parameters import WatchedParameters, find_parameters
 from gradviz.recording.recorder import ActiveRecorder, Recorder
-from gradviz.recording.scalars import loss_scale
 from gradviz.recording.statistics import Gauge, load_kernels
 from gradviz.recording.windows import Windows
 from gradviz.store import RunWriter, default_folder
@@ -51,7 +51,7 @@ def watch(
         name: part of the run folder's name; default the model's class.
         accumulation_steps: what you mean to do, a declaration to compare with. Windows are observed.
         every: record every k-th window in full and skip the others.
-        scaler: the `GradScaler`, if there is one; its scale is then recorded beside the gradients.
+        scaler: the `GradScaler`; only for one that is not torch's: those are found by themselves.
         resume: folder of a run to go on with, as a new segment; layers are matched by name.
         strict: raise on bad input or an unwritable folder. Otherwise warn once and let training go on.
 
@@ -88,7 +88,7 @@ def _attach(
     watched: WatchedParameters, optimizers: list[Optimizer], writer: RunWriter, every: int, scaler: Any
 ) -> ActiveRecorder:
     board = GradientBoard(watched, Gauge(load_kernels()))
-    observer = Observer(watched, board, Windows(every), writer, loss_scale(scaler))
+    observer = Observer(watched, board, Windows(every), writer, Unscaling(len(watched), scaler))
     recorder = ActiveRecorder(watched, observer, writer)
     recorder.attach(optimizers)
     _open.append(weakref.ref(recorder))
@@ -125,7 +125,13 @@ def _supersede(watched: WatchedParameters) -> None:
 
 
 def _open_writer(
-    watched: WatchedParameters, run_dir: Any, name: str, settings: dict[str, Any], *, resume: Any, strict: bool
+    watched: WatchedParameters,
+    run_dir: Any,
+    name: str,
+    settings: dict[str, Any],
+    *,
+    resume: Any,
+    strict: bool,
 ) -> RunWriter:
     """A writer into the run to resume, else a new run, else a run in a fallback folder."""
     settings |= {"launch": this_launch(watched, name), "torch_version": torch.__version__}

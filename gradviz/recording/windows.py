@@ -6,6 +6,8 @@ ever counted modulo the declared number of accumulation steps: a short window sh
 
 from __future__ import annotations
 
+from gradviz.recording.moments import Moment
+
 
 class Windows:
     """Where training stands: `update` (0-based) and `micro_step` (backward passes so far in its window)."""
@@ -15,6 +17,10 @@ class Windows:
         self.micro_step = 0
         self._every = every
         self._stepped: set[int] = set()
+
+    def moment(self) -> Moment:
+        """Where training stands now."""
+        return Moment(self.update, self.micro_step)
 
     @property
     def recorded(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,15 @@ def record(
 def rows(event: EventRecord) -> np.ndarray:
     """The sums of an event, fetched if they were on a device."""
     return event.sums() if callable(event.sums) else event.sums
+
+
+def scalars(event: EventRecord) -> dict[str, float]:
+    """The scalars of an event; what cannot be read is left out, as the store does."""
+    found = {}
+    for name, value in event.scalars.items():
+        with suppress(ValueError):
+            found[name] = float(value() if callable(value) else value)
+    return found
 
 
 def expected(gradient: torch.Tensor | None) -> np.ndarray:

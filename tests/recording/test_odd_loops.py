@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -60,9 +58,6 @@ def test_compiled_before_and_after(first: str, backend: str) -> None:
     assert_micro_steps(writer, twin_story(twin, lambda x: twin(x).square().mean()))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the owner's name is cleaned of `_orig_mod.` but not of a last `_orig_mod`"
-)
 def test_a_compiled_part_has_its_plain_name_and_type() -> None:
     model = make_model()
     model[0] = torch.compile(model[0], backend="eager")  # type: ignore[assignment]
@@ -182,9 +177,6 @@ def test_lbfgs_with_a_line_search_and_windows_in_its_closure() -> None:
 
 
 @pytest.mark.parametrize("named", [False, True])
-@pytest.mark.xfail(
-    strict=True, reason="the update is told before its micro-step, one each parameter, and no reset"
-)
 def test_an_optimizer_inside_the_backward(named: bool) -> None:
     """Each gradient is consumed and freed as soon as it is there: there is never a whole G_n in memory."""
     model, twin = make_model(), make_model()
@@ -206,53 +198,6 @@ def test_an_optimizer_inside_the_backward(named: bool) -> None:
     assert_micro_steps(writer, by_hand)
     for update, (_, accumulated) in zip(writer.of(Phase.UPDATE), by_hand, strict=True):
         assert_event(update, accumulated)
-
-
-# ---- copies ----
-
-
-def test_an_average_of_the_weights_beside_the_training() -> None:
-    model, twin = make_model(), make_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    recorder, writer = record(model, optimizer)
-    average = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
-    )
-    for i, x in enumerate(batches(4)):
-        model(x).square().mean().backward()
-        average(x).square().mean().backward()  # nobody does; if somebody does, it is another model's
-        if i % 2:
-            optimizer.step()
-            optimizer.zero_grad()
-            average.update_parameters(model)
-            average.zero_grad()
-    recorder.close()
-    assert story(writer) == RIGHT
-    assert_micro_steps(writer, twin_story(twin, lambda x: twin(x).square().mean()))
-
-
-@pytest.mark.parametrize("way", ["deepcopy", "save and load"])
-def test_a_copy_in_the_middle_is_a_model_of_its_own(way: str) -> None:
-    model = make_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    recorder, writer = record(model, optimizer)
-    loss = model(batches(1)[0]).square().mean()
-    loss.backward()
-    if way == "deepcopy":
-        twin = copy.deepcopy(model)
-    else:
-        buffer = io.BytesIO()
-        torch.save(model, buffer)
-        buffer.seek(0)
-        twin = torch.load(buffer, weights_only=False)
-    own, its = record(twin)
-    twin(batches(2)[1]).square().mean().backward()
-    optimizer.step()
-    own.close()
-    recorder.close()
-    assert (story(writer), story(its)) == ("r0 m0.1 u0.1 r1", "r0 m0.1")
-    assert_event(writer.events[1], [p.grad for p in model.parameters()])
-    assert_event(its.events[1], [p.grad for p in twin.parameters()])
 
 
 # ---- adapters ----

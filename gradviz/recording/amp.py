@@ -1,0 +1,160 @@
+"""Mixed precision: which gradients carry the factor of a GradScaler, and which updates it refused.
+
+The scaler need not be handed over. While anything is watched, `scale`, `unscale_` and `step` of
+`torch.amp.GradScaler` are wrapped: they say which backward is scaled, by how much, from when on an
+optimizer's gradients are as they are, and whether the optimizer was called at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.optim import Optimizer
+
+from gradviz.recording.scalars import read_scalar, scalar_of
+from gradviz.recording.wrapping import Wrapping
+from gradviz.schema import (
+    L1,
+    MAX,
+    MICRO_L1,
+    MICRO_MAX,
+    MICRO_SQUARES,
+    PREVIOUS_SQUARES,
+    SQUARES,
+    Scalar,
+)
+
+LINEAR = np.array([L1, MAX, MICRO_L1, MICRO_MAX])
+SQUARED = np.array([SQUARES, MICRO_SQUARES, PREVIOUS_SQUARES])
+Sums = NDArray[np.float64]
+
+
+class ScalerListener(Protocol):
+    """Told of a GradScaler's doings; never raises."""
+
+    def loss_scaled(self, scale: Scalar | None) -> None:
+        """The loss of the next backward was multiplied by `scale`."""
+
+    def gradients_unscaled(self, optimizer: Optimizer) -> None:
+        """The gradients of `optimizer` were divided by the scale."""
+
+    def before_scaler(self, _optimizer: Optimizer) -> None:
+        """`scaler.step(optimizer)` begins."""
+
+    def after_scaler(self, optimizer: Optimizer) -> None:
+        """`scaler.step(optimizer)` is over; where the optimizer's own step did not run, the update was refused."""
+
+
+def listen(listener: ScalerListener) -> None:
+    """Tell `listener`, held weakly, of every GradScaler until `unlisten` or its death."""
+    _wrapping.add(listener)
+
+
+def unlisten(listener: ScalerListener) -> None:
+    """Forget `listener`; with the last one torch is as it was."""
+    _wrapping.remove(listener)
+
+
+def _scaling(original: Any) -> Any:
+    @wraps(original)
+    def scale(self: Any, outputs: Any) -> Any:
+        scaled = original(self, outputs)
+        factor = scalar_of(getattr(self, "_scale", None)) if _enabled(self) else None
+        for listener in _wrapping.listeners():
+            listener.loss_scaled(factor)
+        return scaled
+
+    return scale
+
+
+def _unscaling(original: Any) -> Any:
+    @wraps(original)
+    def unscale_(self: Any, optimizer: Any) -> Any:
+        outcome = original(self, optimizer)
+        if _enabled(self):
+            for listener in _wrapping.listeners():
+                listener.gradients_unscaled(optimizer)
+        return outcome
+
+    return unscale_
+
+
+def _stepping(original: Any) -> Any:
+    @wraps(original)
+    def step(self: Any, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _enabled(self):
+            return original(self, optimizer, *args, **kwargs)
+        listeners = _wrapping.listeners()
+        for listener in listeners:
+            listener.before_scaler(optimizer)
+        outcome = original(self, optimizer, *args, **kwargs)
+        for listener in listeners:
+            listener.after_scaler(optimizer)
+        return outcome
+
+    return step
+
+
+def _enabled(scaler: Any) -> bool:
+    return bool(getattr(scaler, "_enabled", True))
+
+
+_wrapping: Wrapping[ScalerListener] = Wrapping(
+    (torch.amp.GradScaler, "scale", _scaling),
+    (torch.amp.GradScaler, "unscale_", _unscaling),
+    (torch.amp.GradScaler, "step", _stepping),
+)
+
+
+def _is_foreign(scaler: Any) -> bool:
+    """Whether a scaler given by the user is of a make whose `scale` does not pass through ours."""
+    return scaler is not None and getattr(type(scaler), "scale", None) is not torch.amp.GradScaler.scale
+
+
+class Unscaling:
+    """Which rows of the board still carry the scale: the board measures what stands in `p.grad`."""
+
+    def __init__(self, count: int, scaler: Any = None) -> None:
+        self.scale: Scalar | None = None  # of the last scaled backward
+        self._asked = scaler if _is_foreign(scaler) else None
+        self._next: Scalar | None = None
+        self._carry = np.zeros(count, dtype=bool)
+
+    def announce(self, scale: Scalar | None) -> None:
+        """The next backward's loss was multiplied by `scale`."""
+        self._next = scale
+
+    def begin(self) -> None:
+        """A backward begins."""
+        asked = None if self._asked is None else scalar_of(getattr(self._asked, "_scale", None))
+        self.scale, self._next = self._next if self._next is not None else asked, None
+
+    def arrived(self, slots: Iterable[int]) -> None:
+        """The backward reached these slots."""
+        if self.scale is not None or self._carry.any():
+            self._carry[list(slots)] = self.scale is not None
+
+    def removed(self, slots: list[int]) -> None:
+        """The gradients of these slots were divided by the scale."""
+        self._carry[slots] = False
+
+    def remover(self) -> Callable[[Sums], Sums] | None:
+        """What takes the scale out of sums as they stand now; None where none carries it."""
+        scale = self.scale
+        if scale is None or not self._carry.any():
+            return None
+        rows = np.flatnonzero(self._carry)
+        return lambda sums: unscaled(sums, rows, scale)
+
+
+def unscaled(sums: Sums, rows: NDArray[np.intp], scale: Scalar) -> Sums:
+    """`sums` [slots, SUMS_WIDTH] with `rows` divided by `scale`, in place."""
+    factor = read_scalar(scale)
+    sums[np.ix_(rows, LINEAR)] /= factor
+    sums[np.ix_(rows, SQUARED)] /= factor**2
+    return sums

@@ -1,0 +1,92 @@
+"""Updates between the begin and the end of `optimizer.step()`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gradviz.recording.moments import Moment, Sums
+from gradviz.recording.parameters import WatchedParameters
+from gradviz.recording.scalars import scalar_of
+from gradviz.recording.steps import StepGauge, exact_steps, write_exact_steps
+from gradviz.schema import Scalar
+
+
+class Update(NamedTuple):
+    """What an optimizer consumes, as it was when its step began; `rates` as of `exact_steps`."""
+
+    slots: list[int]
+    sums: Sums
+    scalars: dict[str, Scalar]
+    moment: Moment
+    seconds: float
+    rates: dict[int, float]
+
+
+class UpdateBook:
+    """The update that is under way, and what is needed to complete it."""
+
+    def __init__(self, watched: WatchedParameters) -> None:
+        self.inner: list[tuple[Optimizer, list[int]]] = []  # stepped inside the backward that is running
+        self.consumed: Callable[[], None] | None = None  # what a closure has brought
+        self.under_scaler = False
+        self._watched, self._gauge = watched, StepGauge(watched)
+        self._open: Update | None = None
+
+    def sample(self, slots: list[int]) -> None:
+        """Keep samples of the weights as they are before the step."""
+        self._gauge.before(slots)
+
+    def open(self, update: Update) -> None:
+        """The step has begun."""
+        self._open = update
+
+    def close(self, *, complete: bool) -> Update | None:
+        """The update that was under way, if any; with the size of its step where that has been completed."""
+        update, self._open = self._open, None
+        if update is None or not complete:
+            return update
+        write = self._gauge.after()
+        return update._replace(sums=_with_steps(update.sums, write, update.rates))
+
+    def rates(self, optimizer: Optimizer) -> dict[int, float]:
+        """Learning rates of the slots whose step follows from the gradient exactly."""
+        return {} if fused_scale(optimizer) is not None else exact_steps(optimizer, self._watched)
+
+    def skipped(self, optimizer: Optimizer) -> dict[str, Scalar]:
+        """`skipped` of an update that runs: 0, or what a fused optimizer finds out on its device."""
+        found = getattr(optimizer, "found_inf", None)
+        if isinstance(found, Tensor):
+            value = scalar_of(found)
+            return {} if value is None else {"skipped": _flag(value)}
+        return {"skipped": 0.0} if self.under_scaler else {}
+
+
+def fused_scale(optimizer: Optimizer) -> Scalar | None:
+    """The scale that a fused optimizer removes inside its own kernel; None where gradients are as they are."""
+    return scalar_of(getattr(optimizer, "grad_scale", None))
+
+
+def _flag(value: Scalar) -> Scalar:
+    if callable(value):
+        return lambda: float(value() != 0)
+    return float(value != 0)
+
+
+def _with_steps(
+    sums: Sums, write: Callable[[NDArray[np.float64]], None] | None, rates: dict[int, float]
+) -> Sums:
+    def completed() -> NDArray[np.float64]:
+        rows = sums().copy()
+        if write is not None:
+            write(rows)
+        if rates:
+            write_exact_steps(rows, rates)
+        return rows
+
+    return completed

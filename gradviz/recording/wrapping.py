@@ -1,0 +1,57 @@
+"""Functions of torch that are wrapped while anything is watched, and restored with the last recorder.
+
+Others may wrap them as well, before or after us: each wrapper keeps what it found, and is taken away
+only where it is still the outermost one.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+L = TypeVar("L")
+Make = Callable[[Any], Any]
+
+
+class Wrapping(Generic[L]):
+    """Wraps `owner.name` for each `(owner, name, make)` while it has a listener; holds listeners weakly.
+
+    `make` takes the original function and returns its wrapper, made with `functools.wraps`.
+    """
+
+    def __init__(self, *functions: tuple[Any, str, Make]) -> None:
+        self._functions = functions
+        self._installed: list[Any] = [None] * len(functions)
+        self._listeners: list[weakref.ref[Any]] = []
+        self._lock = threading.Lock()
+
+    def add(self, listener: L) -> None:
+        """Tell `listener` until it is removed or dies."""
+        with self._lock:
+            self._listeners.append(weakref.ref(listener))
+            for place, (owner, name, make) in enumerate(self._functions):
+                found = getattr(owner, name)
+                if found is not self._installed[place]:
+                    self._installed[place] = make(found)
+                    setattr(owner, name, self._installed[place])
+
+    def remove(self, listener: L | None) -> None:
+        """Forget `listener` and the dead ones; with the last of them torch is as it was."""
+        with self._lock:
+            self._listeners[:] = [
+                ref for ref in self._listeners if ref() is not None and ref() is not listener
+            ]
+            if self._listeners:
+                return
+            for (owner, name, _), installed in zip(self._functions, self._installed, strict=True):
+                if installed is not None and getattr(owner, name) is installed:
+                    setattr(owner, name, installed.__wrapped__)
+
+    def listeners(self) -> list[L]:
+        """Those that are alive; where all were dropped without a close, torch is restored."""
+        alive = [listener for ref in self._listeners if (listener := ref()) is not None]
+        if not alive:
+            self.remove(None)
+        return alive
