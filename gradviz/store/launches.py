@@ -25,7 +25,7 @@ from gradviz.store.heartbeat import read_heartbeat, state_of
 from gradviz.store.names import folder_name
 from gradviz.store.rank_files import RankFile, Segment, ranks_of, read_rank_file
 
-NAMESAKES = 8  # folders that one launch may make in one second
+NAMESAKES = 100  # folders of one name and key that one second may bring
 SAME_LAUNCHER_SECONDS = 60.0
 
 
@@ -51,7 +51,7 @@ class Launch:
 
     def endings(self) -> Iterator[str]:
         """The four hex at the end of a folder's name: of the launch, or at random."""
-        for number in range(NAMESAKES if self.key else 100):
+        for number in range(NAMESAKES):
             yield self.key_of(self.key, number)[:4] if self.key else secrets.token_hex(2)
 
     def segment(self) -> Segment:
@@ -91,9 +91,12 @@ def find_folder(parent: Path, name: str, launch: Launch, layers: Sequence[Layer]
 
 
 def _candidates(parent: Path, name: str, launch: Launch, disk: Disk) -> list[Path]:
-    endings = "|".join(launch.endings())
-    pattern = re.compile(rf"\d{{8}}-\d{{6}}-{re.escape(folder_name(name))}-(?:{endings})", re.ASCII)
-    return [parent / found for found in reversed(disk.names(parent)) if pattern.fullmatch(found)]
+    """Folders that a launch with this key may have made, newest first: by second, then as the endings go."""
+    place = {ending: number for number, ending in enumerate(launch.endings())}
+    pattern = re.compile(rf"(\d{{8}}-\d{{6}})-{re.escape(folder_name(name))}-([0-9a-f]{{4}})", re.ASCII)
+    found = [match for match in map(pattern.fullmatch, disk.names(parent)) if match and match[2] in place]
+    found.sort(key=lambda match: (match[1], place[match[2]]), reverse=True)
+    return [parent / match[0] for match in found]
 
 
 def _is_same_table(table: Sequence[Layer], layers: Sequence[Layer]) -> bool:

@@ -12,7 +12,7 @@ from gradviz.errors import RunFolderError
 from gradviz.schema import Layer
 from gradviz.store import manifest as manifests
 from gradviz.store.files import Disk
-from gradviz.store.launches import Launch, find_folder
+from gradviz.store.launches import Found, Launch, find_folder
 from gradviz.store.locks import door, is_locked, release_lock, take_lock
 from gradviz.store.names import folder_name
 from gradviz.store.parts import part_folder
@@ -50,13 +50,17 @@ def open_new(
             return go_on(found.folder, layers, launch, disk=disk, durable=durable)
         run = _make_run_folder(disk, parent, name, launch)
         opened = _begin(run, manifest, layers, launch, disk, durable)
-    if found.others is None:
-        return opened
-    remark = (
-        f"Rank {launch.rank} has other layers than the ranks that record into {found.others.name}: "
-        f"it records into {run.name}."
-    )
-    return replace(opened, remark=remark)
+    return replace(opened, remark=_remark(found, launch.rank, run))
+
+
+def _remark(found: Found, rank: int, run: Path) -> str | None:
+    """Why a rank of a launch does not record where the others do."""
+    if found.folder is not None:
+        return f"Another process still records rank {rank} of {found.folder.name}: this one records into {run.name}."
+    if found.others is not None:
+        where = f"the ranks that record into {found.others.name}"
+        return f"Rank {rank} has other layers than {where}: it records into {run.name}."
+    return None
 
 
 def go_on(run: Path, layers: Sequence[Layer], launch: Launch, *, disk: Disk, durable: bool) -> Opened:
