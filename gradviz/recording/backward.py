@@ -19,8 +19,8 @@ from gradviz.recording.wrapping import Wrapping
 class BackwardListener(Protocol):
     """Told of every outermost backward pass; never raises."""
 
-    def begin_backward(self, tensors: Any) -> None:
-        """Before the first gradient: the roots of the graph, still alive."""
+    def begin_backward(self, tensors: Any, gradient: Any) -> None:
+        """Before the first gradient: the roots of the graph, still alive, and the gradient given for them."""
 
     def end_backward(self, completed: bool) -> None:
         """After the last gradient; `completed` is False where the pass raised."""
@@ -48,10 +48,11 @@ def _watching(original: Any) -> Any:
         if not listeners:
             return original(*args, **kwargs)
         tensors = args[0] if args else kwargs.get("tensors")
+        gradient = args[1] if len(args) > 1 else kwargs.get("grad_tensors")
         _thread.inside, completed = True, False
         try:
             for listener in listeners:
-                listener.begin_backward(tensors)
+                listener.begin_backward(tensors, gradient)
             outcome = original(*args, **kwargs)
             completed = True
             return outcome

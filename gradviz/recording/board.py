@@ -41,8 +41,8 @@ WORTH_REMEMBERING = 4096  # elements; a smaller gradient is measured twice soone
 class GradientBoard:
     """What is known of each `p.grad`. Keeps numbers, identities and versions, never a gradient."""
 
-    def __init__(self, watched: WatchedParameters, gauge: Gauge) -> None:
-        count = len(watched)
+    def __init__(self, watched: WatchedParameters, gauge: Gauge, *, micro: bool = True) -> None:
+        count, self._micro = len(watched), micro
         self._references, self._gauge, self._averages = watched.references, gauge, watched.averages
         self._none = np.zeros((count, WIDTH))
         self._none[:, NONFINITE] = -1
@@ -79,6 +79,8 @@ class GradientBoard:
         memory traffic of its own.
         """
         self._fired.append(slot)
+        if not self._micro:
+            return
         self._arrived.pop(slot, None)
         if not gradient.is_cpu:
             self._device.micro[slot] = measure_on_device(gradient)

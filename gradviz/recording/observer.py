@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from gradviz.recording.amp import Unscaling
 from gradviz.recording.board import GradientBoard
+from gradviz.recording.loss_audit import audit
 from gradviz.recording.moments import Moment, Sums, coefficient
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import learning_rate, loss_of
@@ -40,7 +41,7 @@ class Observer:
         self._rows = np.zeros(0, np.int32), np.zeros(0, np.int64)  # ids and numels of `slots`
         self._watched, self._board, self._windows, self._writer = watched, board, windows, writer
         self.updates = UpdateBook(watched)
-        self._began, self._event = time.monotonic(), 0
+        self._began, self._event = writer.began, writer.first_event
         self._pending: tuple[Phase, Sums, float] | None = None
         self._loss: dict[str, Scalar] = {}
         self._accumulated: Sums | None = None  # of the last micro-step: what an update is compared with
@@ -53,7 +54,7 @@ class Observer:
 
     # ---- backward ----
 
-    def begin_backward(self, tensors: Any) -> bool:
+    def begin_backward(self, tensors: Any, gradient: Any = None) -> bool:
         """What is left of the last window (`reset`), or was changed since the last backward (`edit`).
 
         Returns whether this window is recorded.
@@ -70,7 +71,8 @@ class Observer:
             # not an event yet: this backward may belong to another model
             self._pending = (Phase.RESET if fresh else Phase.EDIT, self._moment(), self._seconds())
         self.unscaling.begin()
-        self._loss = loss_of(tensors, self.unscaling.scale)
+        scale = self.unscaling.scale
+        self._loss = loss_of(tensors, scale) | audit(tensors, gradient=gradient, amp_scale=scale).scalars()
         return True
 
     def end_backward(self) -> None:

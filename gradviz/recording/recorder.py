@@ -97,7 +97,7 @@ class ActiveRecorder(Recorder):
 
     # ---- told by the hooks; none of these raises ----
 
-    def begin_backward(self, tensors: Any) -> None:
+    def begin_backward(self, tensors: Any, gradient: Any) -> None:
         """An outermost backward is about to begin."""
         if self._idle() or self._thread is not None:  # another thread's backward is being watched
             return
@@ -105,7 +105,7 @@ class ActiveRecorder(Recorder):
         try:
             if len(self._handles) < len(self.watched):
                 self._thaw()
-            self.gate.open = self._observer.begin_backward(tensors)
+            self.gate.open = self._observer.begin_backward(tensors, gradient)
         except Exception as error:  # P1: nothing of ours leaves a hook
             self._guard.failed(error)
 

@@ -39,6 +39,7 @@ def watch(
     accumulation_steps: int | None = None,
     every: int = 1,
     scaler: Any = None,
+    micro: bool = True,
     resume: str | os.PathLike[str] | None = None,
     strict: bool = False,
 ) -> Recorder:
@@ -52,6 +53,7 @@ def watch(
         accumulation_steps: what you mean to do, a declaration to compare with. Windows are observed.
         every: record every k-th window in full and skip the others.
         scaler: the `GradScaler`; only for one that is not torch's: those are found by themselves.
+        micro: record each backward's own share g_k too; without it only what accumulates, G_k.
         resume: folder of a run to go on with, as a new segment; layers are matched by name.
         strict: raise on bad input or an unwritable folder. Otherwise warn once and let training go on.
 
@@ -81,14 +83,21 @@ def watch(
             raise
         warn(f"{error} Nothing is recorded.")
         return Recorder()
-    return _attach(watched, optimizers, writer, every, scaler)
+    return _attach(watched, optimizers, writer, every=every, scaler=scaler, micro=micro)
 
 
 def _attach(
-    watched: WatchedParameters, optimizers: list[Optimizer], writer: RunWriter, every: int, scaler: Any
+    watched: WatchedParameters,
+    optimizers: list[Optimizer],
+    writer: RunWriter,
+    *,
+    every: int = 1,
+    scaler: Any = None,
+    micro: bool = True,
 ) -> ActiveRecorder:
-    board = GradientBoard(watched, Gauge(load_kernels()))
-    observer = Observer(watched, board, Windows(every), writer, Unscaling(len(watched), scaler))
+    board = GradientBoard(watched, Gauge(load_kernels()), micro=micro)
+    windows = Windows(every, first=writer.first_update)
+    observer = Observer(watched, board, windows, writer, Unscaling(len(watched), scaler))
     recorder = ActiveRecorder(watched, observer, writer)
     recorder.attach(optimizers)
     _open.append(weakref.ref(recorder))

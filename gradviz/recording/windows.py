@@ -12,8 +12,8 @@ from gradviz.recording.moments import Moment
 class Windows:
     """Where training stands: `update` (0-based) and `micro_step` (backward passes so far in its window)."""
 
-    def __init__(self, every: int = 1) -> None:
-        self.update = 0
+    def __init__(self, every: int = 1, first: int = 0) -> None:
+        self.update = first
         self.micro_step = 0
         self._every = every
         self._stepped: set[int] = set()

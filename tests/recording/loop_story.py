@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ class ListWriter:
         self.facts: dict[str, Any] = {}
         self.state: RunState | None = None
         self.reason: str | None = None
+        self.first_event, self.first_update, self.began = 0, 0, time.monotonic()
 
     def put(self, event: EventRecord) -> bool:
         self.events.append(event)
@@ -59,11 +61,9 @@ def label(event: EventRecord) -> str:
     return f"{event.phase.name[0].lower()}{event.update}.{event.micro_step}"
 
 
-def record(
-    model: Any, *optimizers: Any, every: int = 1, scaler: Any = None
-) -> tuple[ActiveRecorder, ListWriter]:
+def record(model: Any, *optimizers: Any, **options: Any) -> tuple[ActiveRecorder, ListWriter]:
     writer = ListWriter()
-    recorder = _attach(find_parameters(model), list(optimizers), writer, every, scaler)  # type: ignore[arg-type]
+    recorder = _attach(find_parameters(model), list(optimizers), writer, **options)  # type: ignore[arg-type]
     return recorder, writer
 
 
@@ -109,7 +109,7 @@ def ends(i: int) -> bool:
     return (i + 1) % N == 0 or i + 1 == MICRO_STEPS
 
 
-def run(body: Callable[[nn.Module, torch.optim.Optimizer], None], **options: int) -> ListWriter:
+def run(body: Callable[[nn.Module, torch.optim.Optimizer], None], **options: Any) -> ListWriter:
     model = make_model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     recorder, writer = record(model, optimizer, **options)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from loop_story import ListWriter, N, batches, ends, expected, make_model, record, rows, scalars
+from loop_story import ListWriter, N, batches, ends, expected, make_model, record, rows, run, scalars
 from torch import nn
 
 from gradviz.errors import GradvizWarning
 from gradviz.recording.statistics import PLAIN, load_kernels
-from gradviz.schema import L1, NONFINITE, PREVIOUS_SQUARES, SQUARES, EventRecord, Phase
+from gradviz.schema import L1, MICRO_NONFINITE, NONFINITE, PREVIOUS_SQUARES, SQUARES, EventRecord, Phase
 
 RIGHT = ["r0", "m0.1", "m0.2", "m0.3", "u0.3", "r1", "m1.1", "m1.2", "m1.3", "u1.3", "r2", "m2.1", "u2.1"]
 
@@ -183,11 +183,10 @@ def test_scalars_ride_on_the_right_events() -> None:
     optimizer.step()
     recorder.close()
     micro: list[EventRecord] = writer.of(Phase.MICRO_STEP)
-    assert micro[0].scalars == {"loss": loss.item(), "lr": 0.25, "samples": 4.0, "tokens": 7.0}
-    assert set(micro[1].scalars) == {"loss", "lr"}
-    assert micro[2].scalars == {"loss": 0.5, "lr": 0.25}, (
-        "what the user says goes before what backward() was called on"
-    )
+    audited = {"loss_weight": 1 / 8, "loss_reduction": 1, "loss_elements": 8, "lr": 0.25}
+    assert micro[0].scalars == audited | {"loss": loss.item(), "samples": 4.0, "tokens": 7.0}
+    assert set(micro[1].scalars) == {"loss", *audited}
+    assert micro[2].scalars == audited | {"loss": 0.5}, "what the user says goes before what is read"
     assert scalars(writer.of(Phase.UPDATE)[0]) == pytest.approx({"lr": 0.25, "clip_coefficient": 1.0})
 
 
@@ -229,3 +228,19 @@ def test_kernels_that_cannot_be_had_are_done_without(
             assert load_kernels() == PLAIN
     else:
         assert load_kernels() == PLAIN
+
+
+def test_without_micro_gradients_the_rest_is_the_same() -> None:
+    def body(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        for i, x in enumerate(batches()):
+            model(x).square().mean().backward()
+            if ends(i):
+                optimizer.step()
+                optimizer.zero_grad()
+
+    whole, accumulated = run(body), run(body, micro=False)
+    assert accumulated.labels() == whole.labels()
+    assert accumulated.facts["forward_order"] == whole.facts["forward_order"]
+    for a, b in zip(accumulated.events, whole.events, strict=True):
+        np.testing.assert_allclose(rows(a)[:, :5], rows(b)[:, :5], rtol=1e-6)
+        assert (rows(a)[:, MICRO_NONFINITE] == -1).all()
