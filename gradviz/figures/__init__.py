@@ -4,6 +4,8 @@ Room rule: plotly only; no pandas, no arithmetic on runs.
 """
 
 from gradviz.figures.build_up import plot_build_up
+from gradviz.figures.distribution import plot_distribution
+from gradviz.figures.distribution_ridge import plot_distribution_ridge
 from gradviz.figures.grad_flow import plot_grad_flow
 from gradviz.figures.layer_flow import plot_layer_flow
 from gradviz.figures.names import escape_plotly
@@ -13,6 +15,8 @@ from gradviz.figures.waterfall import plot_waterfall
 __all__ = [
     "escape_plotly",
     "plot_build_up",
+    "plot_distribution",
+    "plot_distribution_ridge",
     "plot_grad_flow",
     "plot_layer_flow",
     "plot_sawtooth",
