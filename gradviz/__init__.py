@@ -10,6 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gradviz.analysis import coherence as coherence
+    from gradviz.analysis import noise_scale as noise_scale
+    from gradviz.diagnostics import Finding as Finding
+    from gradviz.diagnostics import diagnose as diagnose
     from gradviz.errors import GradvizError as GradvizError
     from gradviz.figures import plot_build_up as plot_build_up
     from gradviz.figures import plot_grad_flow as plot_grad_flow
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from gradviz.figures import plot_sawtooth as plot_sawtooth
     from gradviz.figures import plot_waterfall as plot_waterfall
     from gradviz.recording import Recorder as Recorder
+    from gradviz.recording import verify_accumulation as verify_accumulation
     from gradviz.recording import watch as watch
     from gradviz.store import Run as Run
     from gradviz.store import RunSummary as RunSummary
@@ -26,17 +31,22 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Finding": "gradviz.diagnostics",
     "GradvizError": "gradviz.errors",
     "Recorder": "gradviz.recording",
     "Run": "gradviz.store",
     "RunSummary": "gradviz.store",
+    "coherence": "gradviz.analysis",
+    "diagnose": "gradviz.diagnostics",
     "list_runs": "gradviz.store",
+    "noise_scale": "gradviz.analysis",
     "open_run": "gradviz.store",
     "plot_build_up": "gradviz.figures",
     "plot_grad_flow": "gradviz.figures",
     "plot_layer_flow": "gradviz.figures",
     "plot_sawtooth": "gradviz.figures",
     "plot_waterfall": "gradviz.figures",
+    "verify_accumulation": "gradviz.recording",
     "watch": "gradviz.recording",
 }
 

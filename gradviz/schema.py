@@ -43,6 +43,19 @@ class RunState(StrEnum):
     DAMAGED = "damaged"
 
 
+class Level(StrEnum):
+    """How bad a finding is. `error`: the training does not do what its author means it to do."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        """0 for info, 1 for warning, 2 for error."""
+        return list(Level).index(self)
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One recorded parameter: a row of `Run.layers`.

@@ -4,27 +4,39 @@ Room rule: pandas and numpy; no drawing. Importing this package does not load pa
 """
 
 from gradviz.analysis.build_up import BuildUp, build_up
+from gradviz.analysis.coherence import Coherence, coherence
 from gradviz.analysis.distribution import Distribution, distribution, merge_updates
+from gradviz.analysis.evidence import EvidenceSeries
 from gradviz.analysis.frames import STATISTICS, Statistic
 from gradviz.analysis.layer_flow import LayerFlow, layer_flow
 from gradviz.analysis.ledger import WindowLedger, window_ledger
+from gradviz.analysis.noise import NoiseScale, noise_scale
 from gradviz.analysis.sawtooth import Sawtooth, sawtooth
+from gradviz.analysis.story import RunStory
+from gradviz.analysis.story_reading import run_story
 from gradviz.analysis.thinning import thin_windows
 from gradviz.analysis.waterfall import Waterfall, waterfall
 
 __all__ = [
     "STATISTICS",
     "BuildUp",
+    "Coherence",
     "Distribution",
+    "EvidenceSeries",
     "LayerFlow",
+    "NoiseScale",
+    "RunStory",
     "Sawtooth",
     "Statistic",
     "Waterfall",
     "WindowLedger",
     "build_up",
+    "coherence",
     "distribution",
     "layer_flow",
     "merge_updates",
+    "noise_scale",
+    "run_story",
     "sawtooth",
     "thin_windows",
     "waterfall",

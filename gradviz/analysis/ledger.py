@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 class WindowLedger:
     """`frame` has one row a window that has a micro-step:
 
-    update, length (micro-steps), consumed (an optimizer stepped on it), reset (`clean`, `not reset` or
-    `unknown`, as its first backward found it), residual (l2 of what was left), edits, nonfinite (elements of
-    G_n), loss (mean of its micro-steps), lr, seconds (of its last event,
-    since the start), l2 (of G_n), coherence (||G_n|| / sum ||g_k||: 1 aligned, 1/sqrt(n) noise).
+    update, length (micro-steps), consumed (an optimizer stepped on it), skipped (a GradScaler refused to),
+    reset (`clean`, `not reset` or `unknown`, as its first backward found it), residual (l2 of what was left),
+    edits, nonfinite (elements of G_n), loss (mean of its micro-steps), lr, seconds (of its last event, since
+    the start), weight (of the loss: what its elements weigh together, 1 for a mean over the window), clip
+    (what was consumed over G_n), amp_scale, l2 (of G_n), coherence (||G_n|| / sum ||g_k||: 1 aligned,
+    1/sqrt(n) noise). What is not known is NaN.
     """
 
     frame: pd.DataFrame
@@ -38,19 +40,25 @@ def window_ledger(gradients: pd.DataFrame, events: pd.DataFrame | None = None) -
     micro = axis.phase == Phase.MICRO_STEP
     last = _last_rows(axis.window, micro, windows)
     loss = values_at(events, "loss", axis.event)
+    weight = values_at(events, "loss_weight", axis.event) * values_at(events, "loss_elements", axis.event)
+    skipped = values_at(events, "skipped", axis.event) > 0
     seen = np.bincount(axis.window[micro], minlength=windows).astype(np.float64)
     norms = _sums(axis.window, micro, total.micro_value, windows)
     frame = pd.DataFrame(
         {
             "update": axis.update,
             "length": axis.length,
-            "consumed": _any(axis.window, axis.phase == Phase.UPDATE, windows),
+            "consumed": _any(axis.window, (axis.phase == Phase.UPDATE) & ~skipped, windows),
+            "skipped": _any(axis.window, skipped, windows),
             **_resets(total, windows),
             "edits": np.bincount(axis.window[axis.phase == Phase.EDIT], minlength=windows),
             "nonfinite": np.maximum(total.nonfinite[last], 0),
             "loss": _ratio(_sums(axis.window, micro, loss, windows), seen),
             "lr": _last_known(axis.window, values_at(events, "lr", axis.event), windows),
             "seconds": _last_known(axis.window, values_at(events, "seconds", axis.event), windows),
+            "weight": _ratio(_sums(axis.window, micro, weight, windows), (seen > 0).astype(np.float64)),
+            "clip": _last_known(axis.window, values_at(events, "clip_coefficient", axis.event), windows),
+            "amp_scale": _last_known(axis.window, values_at(events, "amp_scale", axis.event), windows),
             "l2": total.value[last],
             "coherence": _ratio(total.value[last], norms),
         }

@@ -33,6 +33,7 @@ class Sawtooth:
 
     `value` is the statistic of `p.grad`: G_0 in a `reset` row, G_k in a `micro_step` row, what is left in an
     `edit` row, what the optimizer consumed in an `update` row. `micro_value` is the statistic of g_k.
+    `skipped` marks update rows whose step a GradScaler refused: `value` is what it would have consumed.
     `joined` says that the event before this one was recorded, so that a line may lead here. The totals count
     windows before any thinning: with micro-steps, with an observed reset, with a stale start, with an edit.
     """
@@ -51,6 +52,7 @@ class Sawtooth:
     micro_nonfinite: Integers
     cosine: Floats
     loss: Floats
+    skipped: Flags
     joined: Flags
     window_update: Integers
     window_start: Floats
@@ -105,7 +107,7 @@ class Sawtooth:
     def rescaled(self) -> Flags:
         """Update rows whose consumed value is not G_n: clipped or unscaled in between."""
         same = np.isclose(self.arrived, self.value, rtol=1e-5, atol=0)
-        return np.isfinite(self.arrived) & np.isfinite(self.value) & ~same
+        return np.isfinite(self.arrived) & np.isfinite(self.value) & ~same & ~self.skipped
 
     @property
     def _reset(self) -> Flags:
@@ -154,6 +156,7 @@ def sawtooth(
         micro_nonfinite=counts(rows, "micro_nonfinite"),
         cosine=floats(rows, "cosine"),
         loss=values_at(events, "loss", event),
+        skipped=values_at(events, "skipped", event) > 0,
         joined=_joined(window, micro_step, phase, axis),
         window_update=axis.update,
         window_start=axis.start,

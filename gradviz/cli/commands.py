@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gradviz.errors import GradvizError
+from gradviz.schema import Level
 
 application = typer.Typer(
     name="gradviz",
@@ -21,6 +22,10 @@ application = typer.Typer(
 Folder = Annotated[
     Path | None,
     typer.Argument(metavar="[DIR]", help="Folder of runs.", show_default="$GRADVIZ_DIR or ./gradviz_runs"),
+]
+RunsIn = Annotated[
+    Path | None,
+    typer.Option("--dir", help="Folder to look for the name in.", show_default="your runs and the samples"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Port = Annotated[int | None, typer.Option(help="Port.", show_default="the first free one from 8501 on")]
@@ -79,12 +84,7 @@ def ls(folder: Folder = None, json: Json = False) -> None:
 @application.command()
 def summary(
     run: Annotated[str, typer.Argument(help="A run folder, or the name of a run.")],
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--dir", help="Folder to look for the name in.", show_default="your runs and the samples"
-        ),
-    ] = None,
+    folder: RunsIn = None,
     json: Json = False,
 ) -> None:
     """Say what one run holds: layers, windows and their lengths, resets, state, damage."""
@@ -92,6 +92,45 @@ def summary(
     from gradviz.cli.summary import print_summary
 
     print_summary(find_run(run, folder), as_json=json)
+
+
+@application.command()
+def check(
+    run: Annotated[str, typer.Argument(help="A run folder, or the name of a run.")],
+    folder: RunsIn = None,
+    fail_on: Annotated[
+        Level, typer.Option(help="Exit with code 1 if something this bad, or worse, is found.")
+    ] = Level.WARNING,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say what could not be checked, and why.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Say what is wrong with a run, why, and what to do; exit code 1 on findings, 2 on a bad run."""
+    from gradviz.cli.check import check_run
+    from gradviz.cli.choosing import find_run
+
+    if not check_run(find_run(run, folder), fail_on=fail_on, as_json=json, verbose=verbose):
+        raise typer.Exit(1)
+
+
+@application.command()
+def advise(
+    run: Annotated[str, typer.Argument(help="A run folder, or the name of a run.")],
+    folder: RunsIn = None,
+    samples: Annotated[
+        float | None, typer.Option(min=0.001, help="Samples in a micro-batch.", show_default="as recorded")
+    ] = None,
+    dataset_size: Annotated[
+        int | None, typer.Option(min=1, help="Samples of the data set, if an epoch visits each once.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say what a smaller or larger window would buy, from the noise scale of a run."""
+    from gradviz.cli.advise import print_advice
+    from gradviz.cli.choosing import find_run
+
+    print_advice(find_run(run, folder), samples=samples, dataset_size=dataset_size, as_json=json)
 
 
 @application.command()

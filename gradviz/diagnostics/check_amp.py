@@ -6,8 +6,9 @@ import numpy as np
 
 from gradviz.analysis.story import RunStory
 from gradviz.diagnostics.check_windows import span
-from gradviz.diagnostics.findings import Evidence, Finding, Level
+from gradviz.diagnostics.findings import Evidence, Finding
 from gradviz.diagnostics.places import first_update, over_updates
+from gradviz.schema import Level
 
 MANY = 0.05
 FIRST_UPDATES = 100  # in which the scale finds its place

@@ -6,9 +6,10 @@ import numpy as np
 
 from gradviz.analysis.frames import Flags, Floats
 from gradviz.analysis.story import RunStory
-from gradviz.diagnostics.findings import Evidence, Finding, Level, need
+from gradviz.diagnostics.findings import Evidence, Finding, need
 from gradviz.diagnostics.loss_weights import consumption
 from gradviz.diagnostics.places import first_update, over_updates
+from gradviz.schema import Level
 
 WINDOWS = 3
 HALF = 0.5

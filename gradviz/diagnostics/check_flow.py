@@ -8,9 +8,10 @@ from gradviz.analysis.depth import DepthTrend, depth_trend
 from gradviz.analysis.evidence import EvidenceSeries
 from gradviz.analysis.frames import Flags, Floats
 from gradviz.analysis.story import RunStory
-from gradviz.diagnostics.findings import Evidence, Finding, Level, MissingEvidence, need
+from gradviz.diagnostics.findings import Evidence, Finding, MissingEvidence, need
 from gradviz.diagnostics.loss_weights import loss_weights
 from gradviz.diagnostics.places import first_update, names_of, over_layers, over_updates
+from gradviz.schema import Level
 
 FIRST = 20
 WEAK, LOST = 0.02, 1e-4

@@ -7,9 +7,10 @@ import numpy as np
 from gradviz.analysis.frames import Floats
 from gradviz.analysis.story import RunStory
 from gradviz.diagnostics.check_windows import span
-from gradviz.diagnostics.findings import Evidence, Finding, Level, need
+from gradviz.diagnostics.findings import Evidence, Finding, need
 from gradviz.diagnostics.loss_weights import WEIGHT_SLACK, Consumption, consumption, loss_weights
 from gradviz.diagnostics.places import first_update, over_updates
+from gradviz.schema import Level
 
 WINDOWS = 3
 SPREAD, SOME = 1.25, 0.2

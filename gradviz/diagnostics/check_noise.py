@@ -7,8 +7,9 @@ import numpy as np
 from gradviz.analysis.coherence import coherence_of
 from gradviz.analysis.noise import NoiseScale, noise_of
 from gradviz.analysis.story import RunStory
-from gradviz.diagnostics.findings import Evidence, Finding, Level, need
+from gradviz.diagnostics.findings import Evidence, Finding, need
 from gradviz.diagnostics.places import over_updates
+from gradviz.schema import Level
 
 TIMES = 8
 FEWEST = 8

@@ -8,8 +8,9 @@ from gradviz.analysis.evidence import EvidenceSeries
 from gradviz.analysis.frames import Flags, Floats, Integers
 from gradviz.analysis.robust import past_median, robust_z
 from gradviz.analysis.story import RunStory
-from gradviz.diagnostics.findings import Evidence, Finding, Level, need
+from gradviz.diagnostics.findings import Evidence, Finding, need
 from gradviz.diagnostics.places import over_updates
+from gradviz.schema import Level
 
 PAST = 64
 FIRST_WINDOWS = 16

@@ -6,8 +6,9 @@ import numpy as np
 
 from gradviz.analysis.frames import Flags
 from gradviz.analysis.story import RunStory
-from gradviz.diagnostics.findings import Evidence, Finding, Level, need
+from gradviz.diagnostics.findings import Evidence, Finding, need
 from gradviz.diagnostics.places import first_update, last_windows, names_of, over_layers
+from gradviz.schema import Level
 
 WINDOWS = 3
 MICRO_STEPS = 12  # a block that is dropped at random every other time is not missed 12 times in a row
@@ -84,7 +85,12 @@ def check_batchnorm(story: RunStory) -> list[Finding]:
     sizes = story.samples
     known = sizes[~np.isnan(sizes)]
     size = float(np.median(known)) if len(known) else float("nan")
-    evidence: dict[str, Evidence] = {"modules": len(names), "samples": size, "length": int(n)}
+    evidence: dict[str, Evidence] = {
+        "how": "known" if len(known) else "unknown",
+        "modules": len(names),
+        "samples": size,
+        "length": int(n),
+    }
     level = Level.WARNING if size <= SMALL_BATCH else Level.INFO
     return [Finding("batchnorm", level, names, evidence=evidence)]
 

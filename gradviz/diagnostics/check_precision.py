@@ -6,8 +6,9 @@ import numpy as np
 
 from gradviz.analysis.frames import Flags, Floats
 from gradviz.analysis.story import RunStory
-from gradviz.diagnostics.findings import Evidence, Finding, Level, need
+from gradviz.diagnostics.findings import Evidence, Finding, need
 from gradviz.diagnostics.places import first_update, names_of, over_layers, over_updates
+from gradviz.schema import Level
 
 ROUNDING = {"bfloat16": 1.66e-3, "float16": 2.07e-4}
 ROUGH, COARSE = 0.015, 0.025
@@ -40,7 +41,7 @@ def check_nonfinite(story: RunStory) -> list[Finding]:
     guilty = np.flatnonzero(story.layers.broken[:, window])
     layers = (story.table.names[guilty[-1]],) if len(guilty) and not from_loss else ()
     evidence: dict[str, Evidence] = {
-        "origin": "loss" if from_loss else "layer" if layers else "unknown",
+        "how": "loss" if from_loss else "layer" if layers else "unknown",
         "windows": int(windows.sum()),
         "windows_total": len(windows),
         "layers": len(guilty),

@@ -6,8 +6,9 @@ import numpy as np
 
 from gradviz.analysis.frames import Flags
 from gradviz.analysis.story import RunStory
-from gradviz.diagnostics.findings import Finding, Level, need
+from gradviz.diagnostics.findings import Finding, need
 from gradviz.diagnostics.places import first_update, names_of, over_updates
+from gradviz.schema import Level
 
 WINDOWS = 3
 WIPES = 3

@@ -6,8 +6,9 @@ import numpy as np
 
 from gradviz.analysis.frames import Flags, Floats
 from gradviz.analysis.story import RunStory
-from gradviz.diagnostics.findings import Evidence, Finding, Level, need
+from gradviz.diagnostics.findings import Evidence, Finding, need
 from gradviz.diagnostics.places import first_update, over_updates
+from gradviz.schema import Level
 
 BLOCK = 8
 HIGH, LOW = 0.15, 1e-6

@@ -6,9 +6,10 @@ import numpy as np
 
 from gradviz.analysis.frames import Flags, Floats, Integers
 from gradviz.analysis.story import RunStory
-from gradviz.diagnostics.findings import Evidence, Finding, Level, need
+from gradviz.diagnostics.findings import Evidence, Finding, need
 from gradviz.diagnostics.loss_weights import WEIGHT_SLACK, loss_weights
 from gradviz.diagnostics.places import first_update, over_updates
+from gradviz.schema import Level
 
 WINDOWS = 3
 MOST = 0.9
@@ -164,6 +165,8 @@ def _odd_length(story: RunStory, windows: Flags, code: str, level: Level, weight
         "usual": usual,
         "weight": float(weights[place]),
     }
+    if code == "window-overrun":
+        evidence["how"] = "counted" if np.isnan(weights[place]) else "weighed"
     series = over_updates(story, "length", story.length.astype(np.float64), windows, limits=(float(usual),))
     return [Finding(code, level, (), int(story.update[place]), int(story.length[place]), evidence, series)]
 

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
 
 from gradviz.analysis.evidence import EvidenceSeries
+from gradviz.schema import Level
 
 Evidence = int | float | str | tuple[str, ...]
-
-
-class Level(StrEnum):
-    """How bad it is. `error`: the training does not do what its author means it to do."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-    @property
-    def rank(self) -> int:
-        """0 for info, 1 for warning, 2 for error."""
-        return list(Level).index(self)
 
 
 @dataclass(frozen=True)
