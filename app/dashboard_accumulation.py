@@ -29,6 +29,8 @@ FIRST_LAYERS = 3
 FIRST_WINDOWS = 16  # windows shown until the reader chooses: as many teeth as a screen shows well
 METRIC_WIDTH = 165  # five beside each other on a wide screen, two on a phone
 WHOLE_MODEL = "*"
+NO_CLIP = 1e-4  # closer to 1 it is rounding
+RARE_COLUMNS = ("weight", "clip", "amp_scale")  # shown only where the run has them
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,10 @@ def ledger_part(reading: Reading, layers: tuple[str, ...] | None, question: Ques
     """One row a window."""
     frame = ledger(reading, layers, question.updates).frame.copy()
     frame["reset"] = [say_plain(f"reset.{state.replace(' ', '_')}") for state in frame["reset"]]
-    frame["consumed"] = [say_plain(f"consumed.{bool(one)}".lower()) for one in frame["consumed"]]
+    outcome = frame["consumed"].map({True: "true", False: "false"}).where(~frame.pop("skipped"), "skipped")
+    frame["consumed"] = [say_plain(f"consumed.{one}") for one in outcome]
+    frame["clip"] = frame["clip"].where(abs(frame["clip"] - 1) > NO_CLIP)
+    frame = frame.drop(columns=[name for name in RARE_COLUMNS if frame[name].isna().all()])
     st.dataframe(frame, hide_index=True, column_config=_ledger_columns(), height=table_height(len(frame)))
 
 
@@ -206,6 +211,9 @@ def _ledger_columns() -> Columns:
         residual=short,
         loss=short,
         lr=short,
+        weight=short,
+        clip=short,
+        amp_scale=("%.0f", 95),
         seconds=("%.2f", 85),
         l2=short,
         coherence=("%.2f", 85),

@@ -16,20 +16,22 @@ _MARKS: dict[str, dict[str, object]] = {
     "not_reset": {"symbol": "x", "color": RED},
     "left": {"symbol": "circle", "color": NEUTRAL},
     "edit": {"symbol": "triangle-down", "color": RED},
+    "skipped": {"symbol": "diamond-x-open", "color": RED, "line": {"width": 1.5}},
     "nonfinite": {"symbol": "x-thin", "color": RED, "line": {"width": 2, "color": RED}},
     "none": {"symbol": "circle-open-dot", "color": NEUTRAL},
 }
-_SIZES = {"clean": 7, "not_reset": 10, "left": 6, "edit": 9, "nonfinite": 8, "none": 7}
+_SIZES = {"clean": 7, "not_reset": 10, "left": 6, "edit": 9, "skipped": 10, "nonfinite": 8, "none": 7}
 
 
 def event_marks(pen: Pen, one: Sawtooth) -> None:
-    """Resets (hollow circle), missing resets (red cross), edits (triangle), NaN and None on their shelves."""
+    """Resets (hollow circle), missing resets (red cross), edits (triangle), skipped updates, NaN and None."""
     kinds = {
         "clean": one.clean,
         "not_reset": one.not_reset,
         "left": one.left,
         "edit": one.phase == Phase.EDIT,
-        "nonfinite": one.cleared_nonfinite > 0,
+        "nonfinite": (one.cleared_nonfinite > 0) & ~one.skipped,
+        "skipped": one.skipped,
         "none": one.cleared_nonfinite < 0,
     }
     for kind, rows in kinds.items():

@@ -90,7 +90,7 @@ def _bar_hover(pen: Pen, one: Sawtooth, rows: Flags) -> dict[str, object]:
 
 def consumed_marks(pen: Pen, one: Sawtooth) -> None:
     """A diamond at the value that the optimizer consumed, tied to G_n where the two differ."""
-    rows = (one.phase == Phase.UPDATE) & (one.nonfinite == 0)
+    rows = (one.phase == Phase.UPDATE) & (one.nonfinite == 0) & ~one.skipped
     if not rows.any():
         return
     _clip_ties(pen, one)
