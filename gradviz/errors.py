@@ -7,6 +7,7 @@ GradvizError
 |-- RunFormatError        a run.json that is not ours, is damaged, or is newer than this version
 |-- DamagedPartError      a part file fails its checksum, its schema or its size guard
 |-- QueryError            a layer, an update range, a phase or a column that the run does not have
+|-- VerificationError     a verification of gradient accumulation cannot be carried out
 `-- MissingLibraryError   an integration's own library is not installed; an ImportError too
 
 GradvizWarning            something was not recorded as asked; training goes on
@@ -41,6 +42,10 @@ class DamagedPartError(GradvizError):
 
 class QueryError(GradvizError):
     """A layer, an update range, a phase or a column that the run does not have."""
+
+
+class VerificationError(GradvizError):
+    """A verification of gradient accumulation cannot be carried out."""
 
 
 class MissingLibraryError(GradvizError, ImportError):

@@ -134,6 +134,20 @@ def advise(
 
 
 @application.command()
+def verify(
+    function: Annotated[
+        str, typer.Argument(metavar="FILE.py:FUNCTION", help="It returns (model, accumulate, reference).")
+    ],
+    json: Json = False,
+) -> None:
+    """Compare a window of micro-steps with one large batch; exit code 1 if gradients differ, 2 if it cannot run."""
+    from gradviz.cli.verify import verify_function
+
+    if not verify_function(function, as_json=json):
+        raise typer.Exit(1)
+
+
+@application.command()
 def demo(
     folder: Annotated[
         Path | None,
