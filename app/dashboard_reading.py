@@ -158,8 +158,9 @@ def _draw_sawtooth(stamp: int, _run: Run, question: Question) -> Picture:
     rows = _rows(stamp, _run, question.layers, question.reach)
     known = events(stamp, _run, question.reach)
     points = 6000 // max(len(question.layers), 1)
+    extra = {"events": known, "segments": _run.segments}
     teeth: list[Sawtooth] = [
-        thin_windows(sawtooth(rows, layer=layer, statistic=question.statistic, events=known), points=points)
+        thin_windows(sawtooth(rows, layer=layer, statistic=question.statistic, **extra), points=points)
         for layer in question.layers
     ]
     return Picture.of(plot_sawtooth(teeth, log=question.log, language=question.language), teeth)

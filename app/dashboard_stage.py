@@ -27,6 +27,7 @@ from gradviz.store import RunSummary
 
 MENU_LENGTH = 500  # runs in the menu; the table on the page Runs has all of them
 REFRESH_SECONDS = 2.0
+ALL_RANKS = "all"
 
 COLOURS = {
     RunState.LIVE: "blue",
@@ -64,24 +65,25 @@ def show_run(page: str, draw: Callable[[Reading], None], *, parameters: Sequence
     is_live = runs[run_id].state is RunState.LIVE
     with page_head(page):
         _run_menu(runs, run_id)
+        rank = _rank_menu(runs[run_id])
         paused = is_live and st.toggle(say("live.pause"), key="live.paused", help=say("live.pause_help"))
     every = REFRESH_SECONDS if is_live and not paused else None
 
     def stage() -> None:
-        _show(runs[run_id], draw, refreshing=every is not None)
-        view.publish(*parameters)
+        _show(runs[run_id], rank, draw, refreshing=every is not None)
+        view.publish(*parameters, *(["rank"] if len(runs[run_id].ranks) > 1 else []))
 
     st.fragment(stage, run_every=every)()
 
 
-def _show(listed: RunSummary, draw: Callable[[Reading], None], *, refreshing: bool) -> None:
+def _show(listed: RunSummary, rank: int | None, draw: Callable[[Reading], None], *, refreshing: bool) -> None:
     summary = look_again(listed)
     if summary is None or (refreshing and summary.state is not RunState.LIVE):
         forget_listing()
         st.rerun()  # gone, or ended: the whole page once more, without the clock
     st.markdown(_headline(summary))
     with section("stage", heading=False):
-        reading = Reading.of(open_summary(summary))
+        reading = Reading.of(open_summary(summary).of_rank(rank))
         top = st.container()
         if reading.run.updates is None and reading.run.last_event is None:
             st.info(say("empty.rows"), icon=":material/hourglass_empty:")
@@ -99,6 +101,19 @@ def _run_menu(runs: dict[str, RunSummary], run_id: str) -> None:
     # Streamlit finds an option by its label: two runs of one name need two labels.
     unique = {one: f"{label}  ·  {one}" if label in repeated else label for one, label in labels.items()}
     pick_from_menu("run", say("run.label"), options, unique.__getitem__, default=run_id, visible=False)
+
+
+def _rank_menu(summary: RunSummary) -> int | None:
+    """The rank to look at, where there are several; None: all together."""
+    if len(summary.ranks) < 2:
+        return None
+    options = [ALL_RANKS, *map(str, summary.ranks)]
+    chosen = pick_from_menu("rank", say("rank.label"), options, _rank_label, default=ALL_RANKS, visible=False)
+    return None if chosen == ALL_RANKS else int(chosen)
+
+
+def _rank_label(rank: str) -> str:
+    return say_plain("rank.all") if rank == ALL_RANKS else say_plain("rank.one", rank=rank)
 
 
 def _menu_label(summary: RunSummary) -> str:

@@ -13,6 +13,7 @@ import streamlit as st
 PARAMETERS = (
     "lang",
     "run",
+    "rank",
     "layer",
     "statistic",
     "scale",

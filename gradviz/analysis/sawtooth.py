@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,7 @@ class Sawtooth:
     `skipped` marks update rows whose step a GradScaler refused: `value` is what it would have consumed.
     `joined` says that the event before this one was recorded, so that a line may lead here. The totals count
     windows before any thinning: with micro-steps, with an observed reset, with a stale start, with an edit.
+    `seam_update` are the updates at which the run was resumed by another process.
     """
 
     layer: str
@@ -62,6 +63,7 @@ class Sawtooth:
     resets_total: int = 0
     stale_total: int = 0
     edited_total: int = 0
+    seam_update: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def windows_shown(self) -> int:
@@ -131,10 +133,11 @@ def sawtooth(
     layer: str,
     statistic: Statistic = "mean_abs",
     events: pd.DataFrame | None = None,
+    segments: pd.DataFrame | None = None,
 ) -> Sawtooth:
     """The sawtooth of `layer`; the axis is that of *all* rows given, so that several layers share it.
 
-    `events` (of `Run.events()`) adds the loss of each micro-step.
+    `events` (of `Run.events()`) adds the loss of each micro-step, `segments` (of `Run.segments`) the seams.
     """
     axis = window_axis(gradients)
     rows = rows_of_layer(gradients, layer)
@@ -169,6 +172,7 @@ def sawtooth(
         resets_total=int((axis.length[window[phase == Phase.RESET]] > 0).sum()),
         stale_total=int(whole.not_reset.sum()),
         edited_total=len(np.unique(window[phase == Phase.EDIT])),
+        seam_update=_seams(segments),
     )
 
 
@@ -187,3 +191,10 @@ def _joined(window: Integers, micro_step: Integers, phase: Integers, axis: Windo
     )
     joined[after] = inside | falls
     return joined
+
+
+def _seams(segments: pd.DataFrame | None) -> Integers:
+    """The updates at which a later segment begins; those of several ranks are one seam."""
+    if segments is None or not len(segments):
+        return np.zeros(0, dtype=np.int64)
+    return np.unique(integers(segments, "first_update"))[1:]

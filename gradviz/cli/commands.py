@@ -85,13 +85,16 @@ def ls(folder: Folder = None, json: Json = False) -> None:
 def summary(
     run: Annotated[str, typer.Argument(help="A run folder, or the name of a run.")],
     folder: RunsIn = None,
+    rank: Annotated[
+        int | None, typer.Option(help="One rank of a distributed run.", show_default="all together")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say what one run holds: layers, windows and their lengths, resets, state, damage."""
     from gradviz.cli.choosing import find_run
     from gradviz.cli.summary import print_summary
 
-    print_summary(find_run(run, folder), as_json=json)
+    print_summary(find_run(run, folder), rank=rank, as_json=json)
 
 
 @application.command()

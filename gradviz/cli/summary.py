@@ -61,11 +61,11 @@ def _ledgers(run: Run) -> Iterator[pd.DataFrame]:
         yield window_ledger(run.gradients(updates=piece, columns=_LEDGER_COLUMNS)).frame
 
 
-def print_summary(path: Path, *, as_json: bool) -> None:
-    """Print what the run at `path` holds."""
+def print_summary(path: Path, *, rank: int | None = None, as_json: bool) -> None:
+    """Print what the run at `path` holds: one rank of it, or all together."""
     from gradviz.store import open_run
 
-    run = open_run(path.absolute())
+    run = open_run(path.absolute(), rank=rank)
     windows = count_windows(run)
     if as_json:
         print_json(_as_json(run, windows))
@@ -85,6 +85,10 @@ def _as_json(run: Run, windows: Windows) -> dict[str, object]:
         "layers": len(run.layers),
         "elements": int(run.layers["numel"].sum()),
         "last_event": run.last_event,
+        "rank": run.rank,
+        "ranks": run.ranks,
+        "missing_ranks": run.missing_ranks,
+        "segments": run.segments.to_dict("records"),
         "windows": asdict(windows),
         "dropped": run.dropped,
         "gaps": [list(gap) for gap in run.gaps],
@@ -101,6 +105,8 @@ def _facts(run: Run, windows: Windows) -> list[tuple[str, object]]:
         ("folder", run.path),
         ("state", f"{run.state.value} ({run.reason})" if run.reason else run.state.value),
         ("created", run.metadata.get("created")),
+        ("resumed", _resumed(run)),
+        ("ranks", _ranks(run)),
         ("model", run.metadata.get("model_class") or None),
         ("layers", f"{len(layers)} with {int(layers['numel'].sum()):,} elements"),
         ("frozen", f"{frozen} layers" if frozen else None),
@@ -112,6 +118,21 @@ def _facts(run: Run, windows: Windows) -> list[tuple[str, object]]:
         ("dropped", f"{run.dropped} events" if run.dropped else None),
         ("gaps", ", ".join(f"events {first} to {last}" for first, last in run.gaps) or None),
     ]
+
+
+def _resumed(run: Run) -> str | None:
+    """`at update 12, at update 40`: where a process went on after another one."""
+    seams = sorted({int(one) for one in run.segments["first_update"]})[1:]
+    return ", ".join(f"at update {update}" for update in seams) or None
+
+
+def _ranks(run: Run) -> str | None:
+    """`0, 1 together; 2, 3 recorded nothing here`, or the one rank that is shown."""
+    ranks, missing = (", ".join(map(str, of)) for of in (run.ranks, run.missing_ranks))
+    if not missing and len(run.ranks) == 1:
+        return None
+    shown = f"{run.rank} alone, of {ranks}" if run.rank is not None else f"{ranks} together"
+    return f"{shown}; {missing} recorded nothing here" if missing else shown
 
 
 def _lengths(lengths: Mapping[int, int], declared: object) -> str | None:

@@ -11,6 +11,7 @@ from gradviz.analysis.sawtooth import Sawtooth
 from gradviz.figures.canvas import blank, sheet
 from gradviz.figures.sawtooth_marks import event_marks, gap_bands, stale_floor
 from gradviz.figures.sawtooth_pen import Pen
+from gradviz.figures.sawtooth_seams import seam_lines
 from gradviz.figures.sawtooth_traces import consumed_marks, micro_bars, rise
 from gradviz.figures.value_axis import Floats, Integers, ValueAxis, value_axis
 from gradviz.schema import Phase
@@ -29,7 +30,7 @@ def plot_sawtooth(
     the optimizer consumed (linked to G_n where clipping or unscaling made it another value); then the line
     falls to the value that was *observed* at the next backward. A hollow circle on zero: reset. A red cross
     above zero, with the stale part filled red: not reset. Grey bands and broken lines: not recorded, never
-    guessed.
+    guessed. A dotted line: here another process resumed the run.
 
     *Requires*: reset, micro-step and update rows of the layers; layers that share a picture must come from
     the same frame, so that their axes agree. With `log`, exact zeros have a line of their own.
@@ -42,6 +43,7 @@ def plot_sawtooth(
     figure = sheet(_title(shown[0], language), _sentence(shown, language), height=560)
     pen = Pen(figure, axis, language)
     gap_bands(pen, shown[0])
+    seam_lines(pen, shown[0])
     for place, one in enumerate(shown):
         if len(shown) == 1:
             stale_floor(pen, one)

@@ -36,7 +36,7 @@ class RunSummary:
     seconds_since_last_event: float | None
     problem: str | None
     reason: str | None = None
-    ranks: int = 1
+    ranks: tuple[int, ...] = (0,)
 
 
 def list_runs(folder: str | Path) -> list[RunSummary]:
@@ -87,7 +87,7 @@ def _summary(path: Path) -> RunSummary | None:
         seconds_since_last_event=None if last is None else max(0.0, time.time() - last),
         problem=None,
         reason=standing.reason,
-        ranks=len(ranks),
+        ranks=tuple(ranks),
     )
 
 

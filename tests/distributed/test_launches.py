@@ -51,7 +51,7 @@ def test_ranks_that_start_at_once_share_a_folder_every_time(tmp_path: Path) -> N
         process.join()
     assert [process.exitcode for process in processes] == [0] * RANKS
     runs = list_runs(tmp_path)
-    assert [run.ranks for run in runs] == [RANKS] * rounds
+    assert [run.ranks for run in runs] == [tuple(range(RANKS))] * rounds
     assert {run.state for run in runs} == {RunState.FINISHED}
     assert all(len(open_run(run.path).segments) == RANKS for run in runs)
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -85,7 +85,7 @@ def test_a_place_that_is_taken_belongs_to_an_earlier_launch(tmp_path: Path) -> N
         record(start(tmp_path, TRAINING.layers, rank, 2))
     again = [start(tmp_path, TRAINING.layers, rank, 2) for rank in (1, 0)]
     assert again[0].path == again[1].path
-    assert sorted(run.ranks for run in list_runs(tmp_path)) == [2, 2]
+    assert sorted(run.ranks for run in list_runs(tmp_path)) == [(0, 1), (0, 1)]
 
 
 def of_another_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_a_free_place_in_a_folder_that_ended_is_left_alone(
     of_another_launcher(monkeypatch)
     again = [start(tmp_path, TRAINING.layers, rank, 2) for rank in (1, 0)]
     assert again[0].path == again[1].path
-    assert sorted(run.ranks for run in list_runs(tmp_path)) == [1, 2]
+    assert sorted(run.ranks for run in list_runs(tmp_path)) == [(0,), (0, 1)]
 
 
 def test_a_rank_of_another_machine_joins_who_is_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_a_rank_that_never_recorded_leaves_nothing_to_show(tmp_path: Path) -> No
     writer.close()
     run = open_run(writer.path)
     assert (run.ranks, run.missing_ranks) == ([0], [1])
-    assert list_runs(tmp_path)[0].ranks == 1
+    assert list_runs(tmp_path)[0].ranks == (0,)
 
 
 def test_a_layer_that_is_not_sharded_stands_beside_those_that_are(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_states_of_the_ranks_are_one_state(tmp_path: Path) -> None:
     assert (run.state, run.reason) == (RunState.CRASHED, "ValueError")
     assert run.of_rank(1).state is RunState.FINISHED
     listed = list_runs(tmp_path)[0]
-    assert (listed.state, listed.reason, listed.ranks) == (RunState.CRASHED, "ValueError", 2)
+    assert (listed.state, listed.reason, listed.ranks) == (RunState.CRASHED, "ValueError", (0, 1))
 
 
 def test_phases_and_columns_are_chosen_as_of_one_rank(tmp_path: Path) -> None:
