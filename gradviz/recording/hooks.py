@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import (
@@ -72,6 +73,8 @@ def hook_optimizers(listener: HookListener, optimizers: list[Optimizer]) -> list
     reference = weakref.ref(listener)
     handles: list[Handle] = []
 
+    # a compiled `step` calls its hooks, and must not trace them
+    @torch._disable_dynamo  # type: ignore[attr-defined]
     def before(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         recorder = reference()
         if recorder is None:
@@ -79,6 +82,7 @@ def hook_optimizers(listener: HookListener, optimizers: list[Optimizer]) -> list
             return None
         return recorder.before_optimizer(optimizer, args, kwargs)
 
+    @torch._disable_dynamo  # type: ignore[attr-defined]
     def after(_optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         recorder = reference()
         if recorder is not None:

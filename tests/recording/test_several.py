@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -119,6 +121,53 @@ def test_two_recorders_on_a_model_and_on_a_part_of_it() -> None:
     by_hand = twin_story()
     assert_micro_steps(told, by_hand)
     assert_micro_steps(told_of_part, [(own[2:], accumulated[2:]) for own, accumulated in by_hand])
+
+
+# ---- copies ----
+
+
+def test_an_average_of_the_weights_beside_the_training() -> None:
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder, writer = record(model, optimizer)
+    average = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
+    )
+    for i, x in enumerate(batches(4)):
+        model(x).square().mean().backward()
+        average(x).square().mean().backward()  # nobody does; if somebody does, it is another model's
+        if i % 2:
+            optimizer.step()
+            optimizer.zero_grad()
+            average.update_parameters(model)
+            average.zero_grad()
+    recorder.close()
+    assert story(writer) == RIGHT
+    assert_micro_steps(writer, twin_story())
+
+
+@pytest.mark.parametrize("way", ["deepcopy", "save and load"])
+def test_a_copy_in_the_middle_is_a_model_of_its_own(way: str) -> None:
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder, writer = record(model, optimizer)
+    loss = model(batches(1)[0]).square().mean()
+    loss.backward()
+    if way == "deepcopy":
+        twin = copy.deepcopy(model)
+    else:
+        buffer = io.BytesIO()
+        torch.save(model, buffer)
+        buffer.seek(0)
+        twin = torch.load(buffer, weights_only=False)
+    own, its = record(twin)
+    twin(batches(2)[1]).square().mean().backward()
+    optimizer.step()
+    own.close()
+    recorder.close()
+    assert (story(writer), story(its)) == ("r0 m0.1 u0.1 r1", "r0 m0.1")
+    assert_event(writer.events[1], [p.grad for p in model.parameters()])
+    assert_event(its.events[1], [p.grad for p in twin.parameters()])
 
 
 # ---- threads ----
