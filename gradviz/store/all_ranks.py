@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gradviz.schema import Phase, RunState
 from gradviz.store.columns import UPDATES_PER_BLOCK, overview_schema
-from gradviz.store.combining import NEEDED, combine_events, combine_gradients
+from gradviz.store.combining import NEEDED, combine_distributions, combine_events, combine_gradients
 from gradviz.store.heartbeat import read_heartbeat, state_of
 from gradviz.store.moments import Moments, match_moments
 from gradviz.store.overview import NEEDED as ROLLED
@@ -65,6 +65,13 @@ class AllRanks:
         tables, numbers = self._numbered(tables)
         ids = np.sort(self._layers()["layer_id"].to_numpy())
         return combine_gradients(tables, numbers, self.shards(), ids, columns)
+
+    def distributions(self, query: Query) -> Any:
+        """Rows of a query, as above."""
+        wide = replace(query, columns=tuple(dict.fromkeys([*NEEDED, *query.columns])))
+        tables, numbers = self._numbered([rows.distributions(wide) for rows in self.rows.values()])
+        ids = np.sort(self._layers()["layer_id"].to_numpy())
+        return combine_distributions(tables, numbers, self.shards(), ids)
 
     def events(self, updates: tuple[int, int] | None) -> Any:
         """Events of all ranks, with the number of `ranks` that have each."""

@@ -65,6 +65,22 @@ def combine_gradients(tables: Sequence[Any], numbers: Sequence[NDArray[np.int64]
         layer_ids: the ids that the layers of `shards` stand for, ascending.
         columns: what is wanted.
     """
+    whole, order, groups, complete = _grouped(tables, numbers, shards, layer_ids)
+    firsts, number = order[groups.starts], np.concatenate([np.zeros(0, np.int64), *numbers])
+    fields = [gradient_schema().field(name) for name in dict.fromkeys(["layer_id", *columns])]
+    arrays = [
+        _index(whole, field.name, number, firsts)
+        if field.name in INDEX_COLUMNS
+        else _statistic(whole.column(field.name).take(pa.array(order)), field, groups)
+        for field in fields
+    ]
+    merged = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+    return merged if complete.all() else merged.filter(pa.array(complete))
+
+
+def _grouped(tables: Sequence[Any], numbers: Sequence[NDArray[np.int64]], shards: Shards,
+             layer_ids: NDArray[np.int32]) -> tuple[Any, NDArray[np.intp], _Groups, Mask]:  # fmt: skip
+    """The rows of all ranks, their order, its groups, and which of the groups have all of their shards."""
     whole = pa.concat_tables(tables, promote_options="default").combine_chunks()
     rank = np.repeat(np.arange(len(tables)), [table.num_rows for table in tables])
     number = np.concatenate([np.zeros(0, np.int64), *numbers])
@@ -79,15 +95,25 @@ def combine_gradients(tables: Sequence[Any], numbers: Sequence[NDArray[np.int64]
     groups = _Groups(starts, held[order], scale)
     needed = (shards.held > 0).sum(axis=1)[segment[firsts], layer[firsts]]
     complete = (scale == 0) | (groups.add((groups.held > 0).astype(np.int64)) == needed) & ~np.isnan(scale)
-    fields = [gradient_schema().field(name) for name in dict.fromkeys(["layer_id", *columns])]
-    arrays = [
-        _index(whole, field.name, number, firsts)
-        if field.name in INDEX_COLUMNS
-        else _statistic(whole.column(field.name).take(pa.array(order)), field, groups)
-        for field in fields
-    ]
-    merged = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-    return merged if complete.all() else merged.filter(pa.array(complete))
+    return whole, order, groups, complete
+
+
+def combine_distributions(
+    tables: Sequence[Any], numbers: Sequence[NDArray[np.int64]], shards: Shards, layer_ids: NDArray[np.int32]
+) -> Any:
+    """Counts of all ranks as one table, as `combine_gradients`: shards add up, of replicas the first rank's count."""
+    whole, order, groups, complete = _grouped(tables, numbers, shards, layer_ids)
+    firsts, number = order[groups.starts], np.concatenate([np.zeros(0, np.int64), *numbers])
+    mine = groups.held > 0
+    arrays = []
+    for name in whole.column_names:
+        if name in INDEX_COLUMNS:
+            arrays.append(_index(whole, name, number, firsts))
+            continue
+        values = whole.column(name).to_numpy()
+        sharded = np.rint(groups.add(np.where(mine, values[order], 0)) * np.nan_to_num(groups.scale))
+        arrays.append(pa.array(np.where(groups.scale == 0, values[firsts], sharded).astype(np.int64)))
+    return pa.Table.from_arrays(arrays, schema=whole.schema).filter(pa.array(complete))
 
 
 def _index(whole: Any, name: str, number: NDArray[np.int64], firsts: NDArray[np.intp]) -> Any:

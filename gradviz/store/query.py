@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gradviz.errors import QueryError
-from gradviz.schema import PHASES, Phase
+from gradviz.schema import BIN_NAMES, PHASES, Phase
 from gradviz.store.columns import STATISTICS
 
 COLUMNS = ("event", "update", "micro_step", "phase", "layer", *STATISTICS)
+DISTRIBUTION_COLUMNS = ("event", "update", "layer", *BIN_NAMES)
 _SHOWN = 8
 
 

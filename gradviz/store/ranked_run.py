@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
+from gradviz.errors import RunFormatError, RunNotFoundError
 from gradviz.schema import RunState
 from gradviz.store import manifest as manifests
+from gradviz.store.files import Disk
+from gradviz.store.parts import part_folder
 from gradviz.store.rank_files import ranks_of, read_rank_file
 from gradviz.store.segments import segment_frame
 from gradviz.store.standing import Standing, standing_of
 
 RANK_LIMIT = 2**16  # more would be a damaged file
+RETRIES = 20  # a merge removes parts once in thousands of events; twice in a row is luck, twenty times is not
+T = TypeVar("T")
 
 
 class RankedRun:
@@ -34,6 +41,13 @@ class RankedRun:
         files = [read_rank_file(self.path, rank) for rank in self.ranks]
         sizes = [segment.world_size for file in files if file is not None for segment in file.segments]
         return sorted(set(range(min(max(sizes, default=1), RANK_LIMIT))).difference(self.ranks))
+
+    @property
+    def has_distributions(self) -> bool:
+        """Whether any distributions were written: `Run.distributions` may then have rows."""
+        return any(
+            Disk().names(part_folder(self.path, "distributions", rank)) for rank in self._shown_ranks()
+        )
 
     @property
     def segments(self) -> pd.DataFrame:
@@ -62,3 +76,15 @@ class RankedRun:
 
     def _standing(self) -> Standing:
         return standing_of(self.path, self._shown_ranks())
+
+    def _retry(self, query: Callable[[], T]) -> T:
+        """Run a query; when a merge removed a part under it, look again."""
+        for _ in range(RETRIES):
+            try:
+                return query()
+            except FileNotFoundError:
+                if manifests.stamp(self.path) is None:
+                    raise RunNotFoundError(
+                        f"The run at {self.path} is gone: its folder was removed."
+                    ) from None
+        raise RunFormatError(f"The parts of {self.path} change faster than they can be read.")

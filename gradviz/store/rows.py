@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gradviz.errors import DamagedPartError, QueryError
 from gradviz.schema import PHASES
-from gradviz.store.columns import INDEX_COLUMNS, event_schema, gradient_schema, overview_schema
+from gradviz.store.columns import SCHEMAS, event_schema, overview_schema
 from gradviz.store.moments import MOMENT
 from gradviz.store.overview import NEEDED, combine, roll_up
 from gradviz.store.part_files import PartFile
@@ -34,18 +34,28 @@ class RunRows:
         self.gradient_parts = PartSet(run, "gradients", rank, self.damaged)
         self.event_parts = PartSet(run, "events", rank, self.damaged)
         self.overview_parts = PartSet(run, "overview", rank, self.damaged)
+        self.distribution_parts = PartSet(run, "distributions", rank, self.damaged)
+        self.part_sets = (self.gradient_parts, self.event_parts, self.overview_parts, self.distribution_parts)
         self._rolled_up: dict[EventRange, Any] = {}
         self._overview: tuple[list[Path], Any] | None = None
 
     def gradients(self, query: Query) -> Any:
         """Rows of a query; within a layer they ascend by event."""
+        return self._of_layers(self.gradient_parts, query)
+
+    def distributions(self, query: Query) -> Any:
+        """Rows of a query, as above, whose gradients part is in place; none where none were recorded."""
+        table = self._of_layers(self.distribution_parts, query)
+        return table.filter(pa.array(_within(table.column("event").to_numpy(), self._committed())))
+
+    def _of_layers(self, parts: PartSet, query: Query) -> Any:
         columns = [name for name in query.columns if name != "layer"]
         needed = list(dict.fromkeys(["layer_id", *columns]))
         filters = [*(["update"] if query.updates else []), *(["phase"] if query.phases is not None else [])]
         read = list(dict.fromkeys([*needed, *filters]))
-        chosen = [(part, _groups(part, query)) for part in self.gradient_parts.current()]
+        chosen = [(part, _groups(part, query)) for part in parts.current()]
         _check_room(chosen, read)
-        tables = [gradient_schema().empty_table().select(needed)]
+        tables = [SCHEMAS[parts.kind]().empty_table().select(needed)]
         for part, groups in chosen:
             tables += [_select(table, query).select(needed) for table in self._read(part, groups, read)]
         return pa.concat_tables(tables, promote_options="default")
@@ -146,7 +156,7 @@ class RunRows:
 
     def verify(self) -> None:
         """Decode every page once; what is damaged is in `damaged` afterwards."""
-        for parts in (self.gradient_parts, self.event_parts, self.overview_parts):
+        for parts in self.part_sets:
             for part in parts.current():
                 for group in range(len(part.rows)):
                     self._read(part, [group], [name for name in part.columns if name != "layer"])
@@ -159,17 +169,20 @@ class RunRows:
             return [self._checked(part.read(groups, columns), part)]
         except DamagedPartError as error:
             if len(groups) == 1:
-                parts = {"gradients": self.gradient_parts, "events": self.event_parts}
-                reporter = parts.get(part.kind, self.overview_parts)
+                reporter = next(parts for parts in self.part_sets if parts.kind == part.kind)
                 reporter.report(part.path, part.events, f"{error} (row group {groups[0]})")
                 return []
         return [table for group in groups for table in self._read(part, [group], columns)]
 
     def _checked(self, table: Any, part: PartFile) -> Any:
         """The table, when its index columns can be what a writer writes; else DamagedPartError."""
-        for name in set(table.column_names).intersection(INDEX_COLUMNS):
-            if table.column(name).null_count:
-                raise DamagedPartError(f"{part.path.name}: nulls in {name!r}")
+        for column in SCHEMAS[part.kind]():
+            if (
+                not column.nullable
+                and column.name in table.column_names
+                and table.column(column.name).null_count
+            ):
+                raise DamagedPartError(f"{part.path.name}: nulls in {column.name!r}")
         if "phase" in table.column_names and table.num_rows:
             phases = table.column("phase").to_numpy()
             if phases.min() < 0 or phases.max() >= len(PHASES):

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradviz.errors import DamagedPartError, QueryError, RunFormatError, RunNotFoundError
+from gradviz.errors import DamagedPartError, QueryError
 from gradviz.schema import Phase
 from gradviz.store import manifest as manifests
 from gradviz.store.all_ranks import AllRanks
 from gradviz.store.frames import LayerOrder, event_frame, gradient_frame, layer_frame, overview_frame
 from gradviz.store.part_set import DamagedPart
-from gradviz.store.query import check_query, check_updates
+from gradviz.store.query import DISTRIBUTION_COLUMNS, check_query, check_updates
 from gradviz.store.rank_files import read_rank_file
 from gradviz.store.ranked_run import RankedRun
 from gradviz.store.rows import RunRows
-
-RETRIES = 20  # a merge removes parts once in thousands of events; twice in a row is luck, twenty times is not
-T = TypeVar("T")
 
 
 def open_run(path: str | Path, *, rank: int | None = None) -> Run:
@@ -133,7 +131,7 @@ class Run(RankedRun):
     def damaged(self) -> list[DamagedPart]:
         """What cannot be read. Footers are checked here, pages whenever a query reads them (or `verify`)."""
         for rows in self._of_each():
-            for parts in (rows.gradient_parts, rows.event_parts, rows.overview_parts):
+            for parts in rows.part_sets:
                 self._retry(parts.current)
         found = [part for rows in self._of_each() for part in rows.damaged.values()]
         return sorted(found, key=lambda part: (part.first_event, part.reason))
@@ -176,6 +174,25 @@ class Run(RankedRun):
         query = check_query(self._layers, layers, updates, phases, columns)
         rows = self._shown()
         return gradient_frame(self._retry(lambda: rows.gradients(query)), self._order, query.columns)
+
+    def distributions(
+        self,
+        *,
+        layers: str | Iterable[str] | None = None,
+        updates: tuple[int, int] | None = None,
+        rank: int | None = None,
+    ) -> pd.DataFrame:
+        """How many elements of each gradient, as consumed, have which binary exponent; empty without them.
+
+        One row an update event and layer that had a gradient: `event, update, layer` and the int64 columns of
+        `schema.BIN_NAMES`: `2^-10` counts 2^-10 <= |x| < 2^-9. Elements that are not finite are in none.
+        """
+        if rank is not None and rank != self.rank:
+            return self.of_rank(rank).distributions(layers=layers, updates=updates)
+        self._load()
+        query = replace(check_query(self._layers, layers, updates, None, None), columns=DISTRIBUTION_COLUMNS)
+        rows = self._shown()
+        return gradient_frame(self._retry(lambda: rows.distributions(query)), self._order, query.columns)
 
     def events(self, *, updates: tuple[int, int] | None = None, rank: int | None = None) -> pd.DataFrame:
         """One row an event: `event, update, micro_step, phase, seconds`, the loss, `lr`, what was logged.
@@ -227,15 +244,3 @@ class Run(RankedRun):
         sets = [parts for rows in self._of_each() for parts in (rows.gradient_parts, rows.overview_parts)]
         names = [(parts.rank, name) for parts in sets for name in parts.names() if name[0] != "."]
         return (str(self.path), self.rank, manifests.stamp(self.path), tuple(names))
-
-    def _retry(self, query: Callable[[], T]) -> T:
-        """Run a query; when a merge removed a part under it, look again."""
-        for _ in range(RETRIES):
-            try:
-                return query()
-            except FileNotFoundError:
-                if manifests.stamp(self.path) is None:
-                    raise RunNotFoundError(
-                        f"The run at {self.path} is gone: its folder was removed."
-                    ) from None
-        raise RunFormatError(f"The parts of {self.path} change faster than they can be read.")
