@@ -35,7 +35,7 @@ class DeviceRows:
         """A callable that assembles the rows on the CPU, waits for the device and writes its rows into them."""
         state = dict(self.state)
         shares, before = (self.micro, self._before) if micro else ({}, {})
-        ready = _mark(next(iter(state.values())))
+        ready = mark_stream(next(iter(state.values())))
 
         def fill() -> Sums:
             sums = assemble()
@@ -55,7 +55,7 @@ def _write(sums: Sums, rows: dict[int, Tensor], source: slice, target: slice) ->
         sums[slots, target] = fetched[:, source]
 
 
-def _mark(row: Tensor) -> Callable[[], None]:
+def mark_stream(row: Tensor) -> Callable[[], None]:
     """Waits, when called, for what the training stream had been given up to now."""
     if row.device.type != "cuda":
         return lambda: None
