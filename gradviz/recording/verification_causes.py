@@ -12,6 +12,7 @@ from torch import Tensor
 from gradviz.recording.verification_report import Cause, LayerDifference
 from gradviz.recording.verification_runs import Share, Trial
 
+_SLACK = 1e-3  # of a factor
 _SMALL_LAYER = 1e-2  # of the average of a layer of its size
 _EQUATIONS_AN_UNKNOWN = 4  # sampled elements for each weight that is solved for
 
@@ -78,12 +79,17 @@ def reasons(found: Trial, reference: Trial, tolerance: float) -> list[Cause] | N
     comparison = compare(found.gradients, reference.gradients)
     if comparison.within(tolerance):
         return []
-    micro_steps = len(found.shares) / max(len(reference.shares), 1)
-    factor = comparison.factor
-    if factor and compare(found.gradients, reference.gradients, divided_by=factor).within(tolerance):
-        evidence = {"factor": factor, "micro_steps": len(found.shares)}
-        return _scaling(factor, micro_steps, tolerance) or [Cause("scaled", evidence)]
-    return _changed_inside(found, reference, tolerance) or _weighed(found, reference, micro_steps, tolerance)
+    scaled = _scaled(found, reference, comparison.factor, tolerance)
+    if scaled and scaled[0].code != "scaled":
+        return scaled
+    inside = _changed_inside(found, reference, tolerance)
+    if inside:
+        return inside
+    read = _weights_read(found.shares, reference.shares)
+    if scaled:  # weights cannot be solved for where all gradients point the same way
+        return _weighed(found, reference, [read], tolerance) or scaled
+    solved = _weights_solved(found.shares, reference.sample)
+    return _weighed(found, reference, [read, solved], tolerance) or _other_samples(found, reference)
 
 
 def _nonfinite(trial: Trial, name: str) -> Cause | None:
@@ -93,8 +99,21 @@ def _nonfinite(trial: Trial, name: str) -> Cause | None:
     return None
 
 
+def _scaled(found: Trial, reference: Trial, factor: float, tolerance: float) -> list[Cause] | None:
+    """Gradients that are the reference but for a factor."""
+    if not factor or not compare(found.gradients, reference.gradients, divided_by=factor).within(tolerance):
+        return None
+    evidence = {"factor": factor, "micro_steps": len(found.shares)}
+    return _scaling(factor, _micro_steps(found, reference), tolerance) or [Cause("scaled", evidence)]
+
+
+def _micro_steps(found: Trial, reference: Trial) -> float:
+    """Backward passes for each one of the reference."""
+    return len(found.shares) / max(len(reference.shares), 1)
+
+
 def _scaling(factor: float, micro_steps: float, tolerance: float) -> list[Cause]:
-    slack = max(1e-3, 3 * tolerance)
+    slack = max(_SLACK, 3 * tolerance)
     evidence = {"factor": factor, "micro_steps": round(micro_steps)}
     if abs(factor - 1) <= slack:
         return []
@@ -117,30 +136,33 @@ def _changed_inside(found: Trial, reference: Trial, tolerance: float) -> list[Ca
         return None
     wiped = all(not found.shares[k - 1].before.any() for k in changed)
     code = "reset-inside-window" if wiped else "edited-inside-window"
-    micro_steps = len(found.shares) / max(len(reference.shares), 1)
-    return [Cause(code, {"before_micro_steps": changed}), *_scaling(factor, micro_steps, tolerance)]
+    scaling = _scaling(factor, _micro_steps(found, reference), tolerance)
+    return [Cause(code, {"before_micro_steps": changed}), *scaling]
 
 
-def _weighed(found: Trial, reference: Trial, micro_steps: float, tolerance: float) -> list[Cause] | None:
-    """Micro-steps that are right, but do not weigh as they should."""
+def _weighed(
+    found: Trial, reference: Trial, candidates: list[list[float] | None], tolerance: float
+) -> list[Cause] | None:
+    """Micro-steps that are right, but do not weigh as they should: the first of the candidates that explains it."""
     if len(found.shares) < 2:
         return None
     whole = _sum(share.added for share in found.shares)
     later = float(found.sample @ whole / (whole @ whole))  # what was done to all of it in the end
     if not _near(whole * later, found.sample, tolerance):
         return None
-    candidates = (
-        _weights_read(found.shares, reference.shares),
-        _weights_solved(found.shares, reference.sample),
-    )
-    weights = next(
-        (w for w in candidates if w is not None and _explain(w, found, reference, tolerance)), None
-    )
-    if weights is None:
-        return _other_samples(found.shares, reference.shares)
-    cause = Cause("unequal-tokens", _unequal(found.shares, [weight * later for weight in weights]))
-    whole_weight = _mean_weight(found.shares, weights)
-    return [cause, *([] if whole_weight is None else _scaling(whole_weight * later, micro_steps, tolerance))]
+    for weights in candidates:
+        if (
+            weights
+            and max(weights) > min(weights) * (1 + _SLACK)
+            and _explain(weights, found, reference, tolerance)
+        ):
+            cause = Cause("unequal-tokens", _unequal(found.shares, [weight * later for weight in weights]))
+            mean = _mean_weight(found.shares, weights)
+            scaling = (
+                [] if mean is None else _scaling(mean * later, _micro_steps(found, reference), tolerance)
+            )
+            return [cause, *scaling]
+    return None
 
 
 def _explain(weights: list[float], found: Trial, reference: Trial, tolerance: float) -> bool:
@@ -180,14 +202,15 @@ def _weights_read(shares: list[Share], references: list[Share]) -> list[float] |
 def _weights_solved(shares: list[Share], reference: Tensor) -> list[float] | None:
     """The same without the graphs: weights with which the micro-gradients add up to the reference."""
     basis = torch.stack([share.added for share in shares], 1)
-    if int((basis != 0).any(1).sum()) < _EQUATIONS_AN_UNKNOWN * len(shares):
+    enough = int((basis != 0).any(1).sum()) >= _EQUATIONS_AN_UNKNOWN * len(shares)
+    if not enough or not bool(torch.isfinite(basis).all()):
         return None
     inverse = (torch.linalg.pinv(basis) @ reference).tolist()
     return [1 / number for number in inverse] if all(number > 0 for number in inverse) else None
 
 
-def _other_samples(shares: list[Share], references: list[Share]) -> list[Cause] | None:
-    own, other = _count(shares), _count(references)
+def _other_samples(found: Trial, reference: Trial) -> list[Cause] | None:
+    own, other = _count(found.shares), _count(reference.shares)
     if not own or not other or own % other == 0 or other % own == 0:
         return None  # a multiple may be the same samples, with rows here and entries there as elements
     return [Cause("other-samples", {"accumulated": own, "reference": other})]
