@@ -159,3 +159,5 @@ def test_zero_grad_at_the_top_of_accumulate_is_seen(tmp_path: Path) -> None:
     third = rows.query("phase == 'micro_step' and micro_step == 3")
     assert (third["l2"] > third["micro_l2"]).any()
     assert (rows.query("phase == 'edit'")["mean_abs"].fillna(0) == 0).all()
+    named = [finding.code for finding in gradviz.diagnose(gradviz.open_run(recorder.run_path))]
+    assert "reset-inside-window" in named

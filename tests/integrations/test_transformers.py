@@ -15,6 +15,19 @@ import gradviz
 from gradviz.integrations.transformers import GradvizCallback
 
 SAMPLES, LENGTH, WORDS = 30, 12, 40  # ten batches of three
+SETTINGS: dict[str, Any] = {
+    "per_device_train_batch_size": 3,
+    "num_train_epochs": 1,
+    "train_sampling_strategy": "sequential",
+    "optim": "sgd",
+    "learning_rate": 0.1,
+    "lr_scheduler_type": "constant",
+    "use_cpu": True,
+    "report_to": "none",
+    "save_strategy": "no",
+    "logging_strategy": "no",
+    "disable_tqdm": True,
+}
 
 
 def make_model() -> LlamaForCausalLM:
@@ -37,24 +50,12 @@ def make_samples() -> list[dict[str, torch.Tensor]]:
 
 
 def make_trainer(model: nn.Module, folder: Path, **options: Any) -> Trainer:
-    arguments = {
-        "output_dir": str(folder),
-        "per_device_train_batch_size": 3,
-        "gradient_accumulation_steps": N,
-        "num_train_epochs": 1,
-        "train_sampling_strategy": "sequential",
-        "optim": "sgd",
-        "learning_rate": 0.1,
-        "lr_scheduler_type": "constant",
-        "use_cpu": True,
-        "report_to": "none",
-        "save_strategy": "no",
-        "logging_strategy": "no",
-        "disable_tqdm": True,
-    }
     callbacks = options.pop("callbacks", None)
     return Trainer(
-        model, TrainingArguments(**(arguments | options)), train_dataset=make_samples(), callbacks=callbacks
+        model,
+        TrainingArguments(str(folder), gradient_accumulation_steps=N, **(SETTINGS | options)),
+        train_dataset=make_samples(),
+        callbacks=callbacks,
     )
 
 
@@ -108,6 +109,7 @@ def test_the_callback_records_the_same(tmp_path: Path) -> None:
     assert micro["samples"].tolist() == [3] * 10
     assert micro["tokens"].tolist() == [int(batch["attention_mask"].sum()) for batch in batches()]
     assert micro["epoch"].tolist() == [0] * 4 + [0.4] * 4 + [0.8] * 2
+    assert gradviz.diagnose(run) == [], "each window is divided by its own tokens"
     assert not model._forward_pre_hooks
 
 
