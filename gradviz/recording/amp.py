@@ -122,6 +122,7 @@ class Unscaling:
     def __init__(self, count: int, scaler: Any = None) -> None:
         self.scale: Scalar | None = None  # of the last scaled backward
         self._asked = scaler if _is_foreign(scaler) else None
+        self.active = False  # whether a loss was ever scaled
         self._next: Scalar | None = None
         self._carry = np.zeros(count, dtype=bool)
 
@@ -133,11 +134,11 @@ class Unscaling:
         """A backward begins."""
         asked = None if self._asked is None else scalar_of(getattr(self._asked, "_scale", None))
         self.scale, self._next = self._next if self._next is not None else asked, None
+        self.active = self.active or self.scale is not None
 
     def arrived(self, slots: Iterable[int]) -> None:
         """The backward reached these slots."""
-        if self.scale is not None or self._carry.any():
-            self._carry[list(slots)] = self.scale is not None
+        self._carry[list(slots)] = self.scale is not None
 
     def removed(self, slots: list[int]) -> None:
         """The gradients of these slots were divided by the scale."""

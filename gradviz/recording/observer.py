@@ -16,6 +16,7 @@ from gradviz.recording.moments import Moment, Sums, coefficient
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import learning_rate, loss_of
 from gradviz.recording.surroundings import Surroundings
+from gradviz.recording.tally import Counted, Tally, counts_of
 from gradviz.recording.updates import Update, UpdateBook, fused_scale
 from gradviz.recording.windows import Windows
 from gradviz.schema import EventRecord, Phase, Scalar
@@ -32,6 +33,7 @@ class Observer:
         windows: Windows,
         writer: RunWriter,
         unscaling: Unscaling,
+        tally: Tally | None = None,
     ) -> None:
         self.slots: list[int] = []  # those recorded: trainable and hooked
         self.see_gradient, self.distrust = board.see, board.distrust
@@ -40,7 +42,7 @@ class Observer:
         self.surroundings = Surroundings(watched, writer.describe)
         self._rows = np.zeros(0, np.int32), np.zeros(0, np.int64)  # ids and numels of `slots`
         self._watched, self._board, self._windows, self._writer = watched, board, windows, writer
-        self.updates = UpdateBook(watched)
+        self.updates, self._tally = UpdateBook(watched), tally
         self._began, self._event = writer.began, writer.first_event
         self._pending: tuple[Phase, Sums, float] | None = None
         self._loss: dict[str, Scalar] = {}
@@ -81,7 +83,8 @@ class Observer:
             return
         self._emit_what_came_before()
         self._windows.count()
-        self.unscaling.arrived(self._board.touched())
+        if self.unscaling.active:
+            self.unscaling.arrived(self._board.touched())
         scalars = self._loss | self.surroundings.rate() | self._scale() | self.logged
         self.logged = {}
         sums = self._accumulated = self._board.moment_of_micro_step(self.unscaling)
@@ -110,6 +113,8 @@ class Observer:
     def consume_inside(self, optimizer: Optimizer, slots: list[int]) -> None:
         """`optimizer.step()` inside a backward: its gradients may be freed before the backward ends."""
         self._board.keep(slots)
+        if self._tally is not None:
+            self._tally.count(slots, self._windows.update)
         self.updates.inner.append((optimizer, slots))
 
     def _close_inner_updates(self) -> None:
@@ -120,7 +125,8 @@ class Observer:
         self._windows.consume(id(inner[0][0]))
         slots = sorted({slot for _, owned in inner for slot in owned})
         scalars = learning_rate(inner[0][0]) | self._scale()
-        self._emit(Phase.UPDATE, self._board.moment_of_kept(), scalars, slots=slots)
+        counted = None if self._tally is None else self._tally.take()
+        self._emit(Phase.UPDATE, self._board.moment_of_kept(), scalars, slots=slots, counted=counted)
 
     def closure_begins(self, slots: list[int]) -> None:
         """`optimizer.step(closure)` begins: the weights are as they were."""
@@ -159,6 +165,8 @@ class Observer:
 
     def _take(self, slots: list[int], optimizer: Optimizer) -> Sums:
         self._board.look(slots, fresh=True, count_zeros=True)  # unscaling leaves no trace in the version
+        if self._tally is not None:
+            self._tally.count(slots, self._windows.update, optimizer)
         return self._board.moment_as_consumed(fused_scale(optimizer))
 
     def _update(self, optimizer: Optimizer, slots: list[int], sums: Sums, *, refused: bool = False) -> Update:
@@ -169,7 +177,8 @@ class Observer:
         if self._accumulated is not None and not self._windows.fresh:
             scalars["clip_coefficient"] = coefficient(self._accumulated, sums, slots)
         rates = self.updates.rates(optimizer)
-        return Update(slots, sums, scalars, self._windows.moment(), self._seconds(), rates)
+        counted = None if self._tally is None or refused else self._tally.take()
+        return Update(slots, sums, scalars, self._windows.moment(), self._seconds(), rates, counted)
 
     def _settle_updates(self, *, complete: bool = False) -> None:
         """Emit the update whose optimizer has returned, or never will."""
@@ -182,6 +191,7 @@ class Observer:
                 slots=update.slots,
                 seconds=update.seconds,
                 at=update.moment,
+                counted=update.counted,
             )
 
     # ---- end ----
@@ -211,14 +221,18 @@ class Observer:
         slots: list[int] | None = None,
         seconds: float | None = None,
         at: Moment | None = None,
+        counted: Counted | None = None,
     ) -> None:
         ids, numels = self._rows if slots is None else self._rows_of(slots)
         moment = self._windows.moment() if at is None else at
         micro_step = 0 if phase is Phase.RESET else moment.micro_step
         when = self._seconds() if seconds is None else seconds
         rows = sums if len(ids) == len(self._watched) else _only(sums, ids)
+        counts = None if counted is None else counts_of(counted, ids.tolist())
         self._writer.put(
-            EventRecord(self._event, moment.update, micro_step, phase, when, ids, numels, rows, scalars)
+            EventRecord(
+                self._event, moment.update, micro_step, phase, when, ids, numels, rows, scalars, counts
+            )
         )
         self._event += 1
 

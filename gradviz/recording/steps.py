@@ -8,6 +8,7 @@ for a device.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,11 +19,11 @@ from torch.optim import SGD, Optimizer
 from gradviz.recording.local import local_tensor
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.pieces import is_dense
+from gradviz.recording.step_samples import BLOCK, FloatSamples, load_step_kernels
 from gradviz.schema import SQUARES, STEP_SQUARES, UNCHANGED, WEIGHT_SQUARES
 
 LARGEST_SAMPLE = 16_384  # elements a layer
 ALL_SAMPLES = 2**20  # elements, of all layers together
-BLOCK = 256
 HALVES = (torch.float16, torch.bfloat16)
 
 Sums = NDArray[np.float64]
@@ -36,11 +37,14 @@ class StepGauge:
     def __init__(self, watched: WatchedParameters) -> None:
         self._references = watched.references
         self._size = max(BLOCK, min(LARGEST_SAMPLE, ALL_SAMPLES // max(1, len(watched)) // BLOCK * BLOCK))
+        kernels = load_step_kernels()
+        self._fast = None if kernels is None else FloatSamples(watched.references, self._size, kernels)
         self._before: dict[Group, tuple[list[int], Tensor, Tensor | None]] = {}
 
     def before(self, slots: list[int]) -> None:
         """An update begins: keep the samples of the weights."""
         self._before = {}
+        slots = slots if self._fast is None else self._fast.before(slots)
         for group, members in self._grouped(slots).items():
             samples = [self._sample(weight) for _, weight, _ in members]
             gradients = [self._sample(gradient) for _, _, gradient in members if gradient is not None]
@@ -58,7 +62,8 @@ class StepGauge:
                 samples = [self._sample(weight) for weight in weights]
                 shares = [w.numel() / max(1, s.numel()) for w, s in zip(weights, samples, strict=True)]
                 norms.append((slots, shares, _norms(before, samples, moved)))
-        return (lambda sums: _write(sums, norms)) if norms else None
+        write = None if self._fast is None else self._fast.after()
+        return partial(_write, norms, write) if norms or write is not None else None
 
     def _grouped(self, slots: list[int]) -> dict[Group, list[Member]]:
         groups: dict[Group, list[Member]] = {}
@@ -103,7 +108,11 @@ def _norms(before: Tensor, samples: list[Tensor], moved: Tensor | None) -> Tenso
     return torch.stack(rows)
 
 
-def _write(sums: Sums, norms: list[tuple[list[int], list[float], Tensor]]) -> None:
+def _write(
+    norms: list[tuple[list[int], list[float], Tensor]], write: Callable[[Sums], None] | None, sums: Sums
+) -> None:
+    if write is not None:
+        write(sums)
     for slots, shares, numbers in norms:
         fetched = numbers.double().cpu().numpy()
         sums[slots, WEIGHT_SQUARES] = fetched[0] ** 2 * shares

@@ -42,6 +42,14 @@ def train(
     return writer, [np.array(one) for one in truth]
 
 
+@pytest.fixture(params=["compiled", "plain"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the compiled kernels and without them."""
+    if request.param == "plain":
+        monkeypatch.setattr(steps, "load_step_kernels", lambda: None)
+
+
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_step_and_the_weights(name: str) -> None:
     model = make_model()
@@ -62,6 +70,7 @@ def test_plain_sgd_is_exact_and_others_are_not_asked() -> None:
     assert steps.exact_steps(torch.optim.SGD(model.bfloat16().parameters(), lr=0.3), watched) == {}
 
 
+@pytest.mark.usefixtures("kernels")
 def test_a_large_layer_is_sampled_and_the_sample_is_fair() -> None:
     """300,000 elements, of which 16,384 are read: within a few percent of the whole."""
     torch.manual_seed(0)

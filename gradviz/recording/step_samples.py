@@ -1,0 +1,104 @@
+"""Samples of single-precision weights on the CPU: the common case, two calls an update for all layers."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradviz.schema import STEP_SQUARES, WEIGHT_SQUARES
+
+BLOCK = 256
+Sums = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class Layout(NamedTuple):
+    """Where the sample of each slot stands in one buffer; `share` is numel / sampled elements."""
+
+    slots: list[int]
+    numels: Integers
+    blocks: Integers
+    starts: Integers
+    share: NDArray[np.float64]
+    buffer: NDArray[np.float32]
+
+
+class FloatSamples:
+    """Takes and compares the samples with the compiled kernels `(take, compare)`."""
+
+    def __init__(self, references: list[weakref.ref[Tensor]], size: int, kernels: tuple[Any, Any]) -> None:
+        self._references, self._size = references, size
+        self._take, self._compare = kernels
+        self._layout = _layout([], [], size)
+        self._addresses: Integers | None = None
+
+    def before(self, slots: list[int]) -> list[int]:
+        """Keep the samples of what can be sampled here; returns the other slots."""
+        found = [(slot, p) for slot in slots if (p := self._references[slot]()) is not None and _is_plain(p)]
+        mine = [slot for slot, _ in found]
+        if mine != self._layout.slots:
+            self._layout = _layout(mine, [parameter.numel() for _, parameter in found], self._size)
+        at = self._layout
+        self._addresses = np.array([parameter.data_ptr() for _, parameter in found], dtype=np.int64)
+        self._take(self._addresses, at.numels, at.blocks, at.starts, at.buffer)
+        return slots if not mine else [slot for slot in slots if slot not in set(mine)]
+
+    def after(self) -> Callable[[Sums], None] | None:
+        """Compare; None where the weights are no longer where they were."""
+        at, before = self._layout, self._addresses
+        self._addresses = None
+        if before is None or not len(before):
+            return None
+        weights = [self._references[slot]() for slot in at.slots]
+        now = np.array([0 if weight is None else weight.data_ptr() for weight in weights], dtype=np.int64)
+        if not np.array_equal(now, before):
+            return None
+        found = np.empty((len(now), 2))
+        self._compare(now, at.numels, at.blocks, at.starts, at.buffer, found)
+
+        def write(sums: Sums) -> None:
+            sums[at.slots, WEIGHT_SQUARES] = found[:, 0] * at.share
+            sums[at.slots, STEP_SQUARES] = found[:, 1] * at.share
+
+        return write
+
+
+def _is_plain(x: Tensor) -> bool:
+    plain = x.dtype is torch.float32 and x.is_cpu and x.layout is torch.strided and x.is_contiguous()
+    return plain and not hasattr(x, "to_local") and (bool(x.data_ptr()) and x.numel() > 0)
+
+
+def _layout(slots: list[int], numels: list[int], size: int) -> Layout:
+    blocks = [0 if numel <= size else size // BLOCK for numel in numels]
+    lengths = [BLOCK * count if count else numel for count, numel in zip(blocks, numels, strict=True)]
+    starts = np.cumsum([0, *lengths], dtype=np.int64)
+    share = np.array([n / max(1, length) for n, length in zip(numels, lengths, strict=True)])
+    return Layout(
+        slots,
+        np.array(numels, dtype=np.int64),
+        np.array(blocks, dtype=np.int64),
+        starts,
+        share,
+        np.empty(int(starts[-1]), dtype=np.float32),
+    )
+
+
+def load_step_kernels() -> tuple[Any, Any] | None:
+    """The compiled `(take_samples, compare_samples)`, warm; None where numba is absent or cannot compile."""
+    try:
+        from gradviz.recording.step_kernels import compare_samples, take_samples
+
+        weight, out = np.ones(1, dtype=np.float32), np.empty((1, 2))
+        address, one = np.array([weight.ctypes.data]), np.ones(1, dtype=np.int64)
+        none, starts = np.zeros(1, dtype=np.int64), np.array([0, 1])
+        take_samples(address, one, none, starts, weight.copy())
+        compare_samples(address, one, none, starts, weight.copy(), out)
+    except Exception:  # `load_kernels` has said why; sampling goes on with torch operations
+        return None
+    return take_samples, compare_samples
