@@ -14,11 +14,12 @@ from gradviz.recording.moments import Moment, Sums
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import scalar_of
 from gradviz.recording.steps import StepGauge, exact_steps, write_exact_steps
+from gradviz.recording.tally import Counted
 from gradviz.schema import Scalar
 
 
 class Update(NamedTuple):
-    """What an optimizer consumes, as it was when its step began; `rates` as of `exact_steps`."""
+    """What an optimizer consumes, as it was when its step began; `rates` as of `exact_steps`, `counted` of `Tally`."""
 
     slots: list[int]
     sums: Sums
@@ -26,6 +27,7 @@ class Update(NamedTuple):
     moment: Moment
     seconds: float
     rates: dict[int, float]
+    counted: Counted | None = None
 
 
 class UpdateBook:

@@ -22,6 +22,7 @@ from gradviz.recording.observer import Observer
 from gradviz.recording.parameters import WatchedParameters, find_parameters
 from gradviz.recording.recorder import ActiveRecorder, Recorder
 from gradviz.recording.statistics import Gauge, load_kernels
+from gradviz.recording.tally import Tally
 from gradviz.recording.windows import Windows
 from gradviz.store import RunWriter, default_folder
 
@@ -40,6 +41,7 @@ def watch(
     every: int = 1,
     scaler: Any = None,
     micro: bool = True,
+    distributions: bool | int = False,
     resume: str | os.PathLike[str] | None = None,
     strict: bool = False,
 ) -> Recorder:
@@ -54,6 +56,7 @@ def watch(
         every: record every k-th window in full and skip the others.
         scaler: the `GradScaler`; only for one that is not torch's: those are found by themselves.
         micro: record each backward's own share g_k too; without it only what accumulates, G_k.
+        distributions: count each update's gradients by binary exponent; k for every k-th recorded one.
         resume: folder of a run to go on with, as a new segment; layers are matched by name.
         strict: raise on bad input or an unwritable folder. Otherwise warn once and let training go on.
 
@@ -68,7 +71,7 @@ def watch(
     try:
         watched = find_parameters(model)
         optimizers = _optimizers(optimizer)
-        _check_counts(every=every, accumulation_steps=accumulation_steps)
+        _check_counts(every=every, accumulation_steps=accumulation_steps, distributions=distributions or None)
         _supersede(watched)
         settings = {
             "accumulation_steps": accumulation_steps,
@@ -83,7 +86,9 @@ def watch(
             raise
         warn(f"{error} Nothing is recorded.")
         return Recorder()
-    return _attach(watched, optimizers, writer, every=every, scaler=scaler, micro=micro)
+    return _attach(
+        watched, optimizers, writer, every=every, scaler=scaler, micro=micro, distributions=distributions
+    )
 
 
 def _attach(
@@ -94,10 +99,12 @@ def _attach(
     every: int = 1,
     scaler: Any = None,
     micro: bool = True,
+    distributions: int = False,
 ) -> ActiveRecorder:
     board = GradientBoard(watched, Gauge(load_kernels()), micro=micro)
     windows = Windows(every, first=writer.first_update)
-    observer = Observer(watched, board, windows, writer, Unscaling(len(watched), scaler))
+    tally = Tally(watched, every * distributions) if distributions else None
+    observer = Observer(watched, board, windows, writer, Unscaling(len(watched), scaler), tally)
     recorder = ActiveRecorder(watched, observer, writer)
     recorder.attach(optimizers)
     _open.append(weakref.ref(recorder))
