@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradviz.recording.amp import Unscaling, unscaled
+from gradviz.recording.assembly import assembled, finished
 from gradviz.recording.device import DeviceRows
 from gradviz.recording.local import local_tensor
 from gradviz.recording.moments import Once, Sums
@@ -23,13 +24,8 @@ from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.statistics import WIDTH, Gauge, measure_on_device
 from gradviz.schema import (
     L1,
-    MICRO_L1,
-    MICRO_NONFINITE,
     NONFINITE,
-    PREVIOUS_SQUARES,
     SQUARES,
-    SUMS_WIDTH,
-    WEIGHT_SQUARES,
     Scalar,
 )
 
@@ -204,11 +200,11 @@ class GradientBoard:
         """Set G_{k-1} of `slots` to 0 and return that moment, as an edit shows it."""
         self._before = self._before.copy()
         self._before[slots, : NONFINITE + 1] = 0
-        return _finished(partial(_assembled, self._before), unscaling)
+        return finished(partial(assembled, self._before), unscaling)
 
     def moment(self, unscaling: Unscaling) -> Sums:
         """`p.grad` as last looked at, without the AMP scale: a callable for the writer's thread."""
-        return _finished(self._standing(), unscaling)
+        return finished(self._standing(), unscaling)
 
     def moment_as_consumed(self, scale: Scalar | None) -> Sums:
         """`p.grad` as the optimizer takes it; a fused one divides it by `scale` in its own kernel."""
@@ -222,42 +218,23 @@ class GradientBoard:
             rows[slot] = row
         self._kept = {}
         self.distrust()
-        return Once(partial(_assembled, rows))
+        return Once(partial(assembled, rows))
 
     def _standing(self) -> Sums:
-        assemble = partial(_assembled, self._state.copy())
+        assemble = partial(assembled, self._state.copy())
         return self._device.fill_later(assemble, micro=False) if self._device.state else assemble
 
     def moment_of_micro_step(self, unscaling: Unscaling) -> Sums:
         """G_k and g_k after a backward, as `moment`; what is G_k now is the next backward's G_{k-1}."""
         before, self._before = self._before, self._state.copy()
         unsure = list(range(len(before))) if self._averaged else self._rounded
-        assemble: Sums = partial(_assembled, self._before, self._shares, before, unsure)
+        assemble: Sums = partial(assembled, self._before, self._shares, before, unsure)
         if self._device.state:
             assemble = self._device.fill_later(assemble, micro=True)
-        return _finished(assemble, unscaling)
+        return finished(assemble, unscaling)
 
 
 def _changed_by_others(parameter: Tensor) -> bool:
     """Whether hooks after ours may change what is added to `p.grad`, or write through `p.grad.data` without a trace."""
     hooks: Any = parameter._backward_hooks
     return len(hooks) != 1 or bool(parameter._post_accumulate_grad_hooks)
-
-
-def _finished(assemble: Sums, unscaling: Unscaling) -> Once:
-    remove = unscaling.remover()
-    return Once(assemble if remove is None else lambda: remove(assemble()))
-
-
-def _assembled(
-    state: Rows, shares: Rows | None = None, before: Rows | None = None, unsure: list[int] | None = None
-) -> Rows:
-    sums = np.zeros((len(state), SUMS_WIDTH))
-    sums[:, :MICRO_L1] = state
-    sums[:, MICRO_NONFINITE] = -1
-    sums[:, WEIGHT_SQUARES:] = np.nan
-    if shares is not None and before is not None:
-        sums[:, MICRO_L1:PREVIOUS_SQUARES] = shares[:, : NONFINITE + 1]
-        sums[:, PREVIOUS_SQUARES] = before[:, SQUARES]
-        sums[unsure or [], PREVIOUS_SQUARES] = np.nan
-    return sums

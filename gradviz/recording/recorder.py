@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 import threading
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gradviz.recording import amp, backward
+from gradviz.recording.endings import close_at_exit, ending_of, shown
 from gradviz.recording.guard import Guard, warn
 from gradviz.recording.hooks import Gate, Handle, hook_gradient, hook_optimizers
 from gradviz.recording.observer import Observer
@@ -83,7 +82,7 @@ class ActiveRecorder(Recorder):
             self._observer.surroundings.stepped(optimizer, self.watched.slots_of(optimizer))
         backward.listen(self)
         amp.listen(self)
-        self._at_exit = _close_at_exit(self)
+        self._at_exit = close_at_exit(self)
 
     def _thaw(self) -> None:
         """Hook the parameters that allow it now; frozen ones refuse until they are unfrozen."""
@@ -199,24 +198,25 @@ class ActiveRecorder(Recorder):
             scalar = scalar_of(value)
             if scalar is None:
                 warn(
-                    f"recorder.log({name}=...) takes a number or a tensor of one number, not {_shown(value)}."
+                    f"recorder.log({name}=...) takes a number or a tensor of one number, not {shown(value)}."
                 )
             else:
                 self._observer.logged[name] = scalar
 
     def close(self) -> None:
-        self._close(RunState.FINISHED)
+        self.end(RunState.FINISHED)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close(*_ending(kind))
+        self.end(*ending_of(kind))
 
     def supersede(self) -> None:
         """The same model is watched again: this run ends here."""
-        self._close(RunState.SUPERSEDED, "the same model was watched again")
+        self.end(RunState.SUPERSEDED, "the same model was watched again")
 
-    def _close(self, state: RunState, reason: str | None = None) -> None:
+    def end(self, state: RunState, reason: str | None = None) -> None:
+        """Write what is left, remove every hook, say how the run ended. Only the first call counts."""
         if self.closed or os.getpid() != self._pid:
             return
         if not self._guard.disabled:
@@ -238,28 +238,3 @@ class ActiveRecorder(Recorder):
         self._handles, self._optimizer_handles = {}, []
         if self._at_exit is not None:
             atexit.unregister(self._at_exit)
-
-
-def _ending(kind: type[BaseException] | None) -> tuple[RunState, str | None]:
-    if kind is None:
-        return RunState.FINISHED, None
-    if issubclass(kind, KeyboardInterrupt | SystemExit):
-        return RunState.STOPPED, kind.__name__
-    return RunState.CRASHED, kind.__name__
-
-
-def _close_at_exit(recorder: ActiveRecorder) -> Callable[[], None]:
-    reference = weakref.ref(recorder)
-
-    def close() -> None:
-        alive = reference()
-        if alive is not None:
-            alive._close(*_ending(getattr(sys, "last_type", None)))  # set by an uncaught exception
-
-    atexit.register(close)
-    return close
-
-
-def _shown(value: object) -> str:
-    shape = getattr(value, "shape", None)
-    return f"a {type(value).__name__}" + (f" of shape {tuple(shape)}" if shape is not None else "")
