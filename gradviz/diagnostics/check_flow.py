@@ -18,6 +18,7 @@ WEAK, LOST = 0.02, 1e-4
 STRONG = 100.0
 LARGEST, TYPICAL = 10.0, 3.0
 GROWTH, ENDS = 100.0, 5
+GREW = 3.0
 
 
 def check_vanishing(story: RunStory) -> list[Finding]:
@@ -73,14 +74,15 @@ def check_exploding(story: RunStory) -> list[Finding]:
     """`exploding`: gradients grow from layer to layer towards the input, out of proportion to the weights, or in time.
 
     Rule, any of: R > 100 (see `vanishing`; warning); sqrt(mean_k ||g_k||^2) over ||w||, divided by the loss's weight
-    Omega, with a maximum over weights above 10 and a median above 3 (warning); median ||G_n|| of the last 5 sound
+    Omega, with a maximum over weights above 10 and a median above 3 (warning; weights that begin at zero or grow to
+    three times their size do not count); median ||G_n|| of the last 5 sound
     windows over that of the first 5 above 100 (error).
     How to read it: the bars are g over depth; for growth the line is ||G_n||.
     Requires: g_k and four hidden weights; or ||w|| and the loss's weight; or 10 windows that were reset.
     """
     missing: list[str] = []
     findings: list[Finding] = []
-    for part in (_growth, _against_weights, _with_depth):
+    for part in (_growth, _with_depth, _against_weights):
         try:
             findings += part(story)
         except MissingEvidence as lack:
@@ -111,7 +113,7 @@ def _growth(story: RunStory) -> list[Finding]:
 
 
 def _against_weights(story: RunStory) -> list[Finding]:
-    weights = story.table.matrix & (np.nan_to_num(story.layers.weight) > 0).any(axis=1)
+    weights = _settled(story)
     need(story.has_shares and weights.any(), "weights")
     omega = loss_weights(story).omega
     windows = story.sound & ~np.isnan(omega) & (omega > 0)
@@ -129,6 +131,15 @@ def _against_weights(story: RunStory) -> list[Finding]:
     series = over_layers(story, "gradient_to_weight", weights, ratio, limits=(TYPICAL, LARGEST))
     where = first_update(story, windows)
     return [Finding("exploding", Level.WARNING, (story.table.names[worst],), where, None, evidence, series)]
+
+
+def _settled(story: RunStory) -> Flags:
+    """Weights [L] of known size that do not grow out of (nearly) zero, as a zero-initialised adapter or head does."""
+    size = np.nan_to_num(story.layers.weight[:, story.consumed])
+    if not size.shape[1]:
+        return np.zeros(len(size), dtype=np.bool_)
+    first, last = size[:, 0], size[:, -1]
+    return np.asarray(story.table.matrix & (first > 0) & (last < GREW * first))
 
 
 def _relative(story: RunStory, weights: Flags, omega: Floats, windows: Flags) -> Floats:

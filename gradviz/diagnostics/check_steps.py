@@ -20,7 +20,7 @@ def check_update_ratio_high(story: RunStory) -> list[Finding]:
 
     Rule: u = ||dw|| / ||w|| of a weight, median over weights; the calmest 8 updates in a row have a median above 0.15.
     How to read it: the line is u; the band 1e-4 .. 2e-2 is where trainings usually run.
-    Requires: `weight_l2` and `step_l2` at 8 updates.
+    Requires: `weight_l2` and `step_l2` at 8 updates that consumed something.
     """
     ratio, windows = _ratio(story)
     values = ratio[windows]
@@ -52,7 +52,7 @@ def _ratio(story: RunStory) -> tuple[Floats, Flags]:
         values[story.table.matrix].astype(np.float64) for values in (story.layers.weight, story.layers.step)
     )
     known = (size > 0) & ~np.isnan(moved)
-    windows = story.consumed & ~story.skipped & ~story.broken & known.any(axis=0)
+    windows = (story.consumed_norm > 0) & ~story.skipped & ~story.broken & known.any(axis=0)
     need(windows.sum() >= BLOCK, "steps")
     ratio = np.full(len(windows), np.nan)
     with np.errstate(all="ignore"):

@@ -84,7 +84,7 @@ def _factor(story: RunStory, ratio: Floats, rest: Flags, omega: Floats | None) -
     for measure in measures:
         parts = ratio[rest] / measure[rest]
         middle = float(np.median(parts))
-        if np.isfinite(middle) and np.mean(np.abs(parts / middle - 1) <= EQUAL) > 0.9:
+        if 0 < middle < np.inf and np.mean(np.abs(parts / middle - 1) <= EQUAL) > 0.9:
             return middle * measure
     return unknown
 
