@@ -33,7 +33,10 @@ class GradvizCallback(Callback):
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Watch the module and the optimizers that it has configured."""
         declared = trainer.accumulate_grad_batches if pl_module.automatic_optimization else None
-        known: dict[str, Any] = {"accumulation_steps": declared, "scaler": getattr(trainer.precision_plugin, "scaler", None)}
+        known: dict[str, Any] = {
+            "accumulation_steps": declared,
+            "scaler": getattr(trainer.precision_plugin, "scaler", None),
+        }
         self.recorder = watch(pl_module, trainer.optimizers, **(known | self._options))
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:

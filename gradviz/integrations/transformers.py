@@ -43,9 +43,8 @@ class GradvizCallback(TrainerCallback):
         if not args.torch_compile:  # a hook of Python would break its graph
             self._inputs = model.register_forward_pre_hook(self._read, with_kwargs=True)
 
-    def _read(self, model: Any, _args: Any, inputs: dict[str, Any]) -> None:
-        if model.training:
-            self.recorder.log(**sizes(inputs))
+    def _read(self, _model: Any, _args: Any, inputs: dict[str, Any]) -> None:
+        self.recorder.log(**sizes(inputs))  # of an evaluation too: the next training forward takes its place
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The first micro-step of a window is about to begin."""

@@ -50,13 +50,9 @@ def make_samples() -> list[dict[str, torch.Tensor]]:
 
 
 def make_trainer(model: nn.Module, folder: Path, **options: Any) -> Trainer:
-    callbacks = options.pop("callbacks", None)
-    return Trainer(
-        model,
-        TrainingArguments(str(folder), gradient_accumulation_steps=N, **(SETTINGS | options)),
-        train_dataset=make_samples(),
-        callbacks=callbacks,
-    )
+    data = {name: options.pop(name) for name in ("callbacks", "eval_dataset") if name in options}
+    arguments = TrainingArguments(str(folder), gradient_accumulation_steps=N, **(SETTINGS | options))
+    return Trainer(model, arguments, train_dataset=make_samples(), **data)
 
 
 def batches() -> list[dict[str, torch.Tensor]]:
@@ -121,6 +117,30 @@ def test_a_second_training_is_a_second_run(tmp_path: Path) -> None:
     trainer.train()
     assert callback.recorder.run_path != first
     assert story(first) == story(callback.recorder.run_path) == "r0 m0.1 m0.2 m0.3 m0.4 u0.4 r1"
+
+
+def test_an_evaluation_in_between_leaves_no_trace(tmp_path: Path) -> None:
+    callback = GradvizCallback(run_dir=tmp_path)
+    evaluation = {"eval_strategy": "steps", "eval_steps": 1, "eval_on_start": True}
+    data = {"callbacks": [callback], "eval_dataset": make_samples()[:5]}
+    make_trainer(make_model(), tmp_path, **data, **evaluation).train()
+    path = callback.recorder.run_path
+    assert path is not None
+    assert_same_run(path, by_hand(tmp_path))
+    micro = gradviz.open_run(path).events().query("phase == 'micro_step'")
+    assert micro["samples"].tolist() == [3] * 10
+
+
+@pytest.mark.filterwarnings("ignore:.*script_method. is deprecated:DeprecationWarning")  # torch's own
+def test_a_compiled_model_gets_no_hook_that_breaks_its_graph(tmp_path: Path) -> None:
+    torch._dynamo.reset()
+    callback, model = GradvizCallback(run_dir=tmp_path), make_model()
+    compiled = {"torch_compile": True, "torch_compile_backend": "eager"}
+    make_trainer(model, tmp_path, callbacks=[callback], **compiled).train()
+    path = callback.recorder.run_path
+    assert path is not None
+    assert_same_run(path, by_hand(tmp_path))
+    assert "samples" not in gradviz.open_run(path).events()
 
 
 def test_an_exception_closes_the_run_as_crashed(tmp_path: Path) -> None:
