@@ -32,13 +32,17 @@ def chosen_folder(folder: Path | None) -> Path:
 
 
 def find_run(asked: str, folder: Path | None = None) -> Path:
-    """The run called `asked`: a path, the name of a run folder, or the name given to `watch` (the newest).
+    """The run called `asked`: a path, a URL, the name of a run folder, or the name given to `watch` (the newest).
 
     Names are looked for in `folder`, else in the default folder, and then among the sample runs.
     Raises RunNotFoundError, which says what is there.
     """
+    from gradviz.store.mirror import Copy
     from gradviz.store.places import folders_to_show
+    from gradviz.store.urls import is_url
 
+    if is_url(asked):
+        return Copy(asked).fetch()
     if asked and _is_run(Path(asked)):
         return Path(asked)
     places = folders_to_show(folder)

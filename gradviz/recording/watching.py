@@ -25,6 +25,7 @@ from gradviz.recording.statistics import Gauge, load_kernels
 from gradviz.recording.tally import Tally
 from gradviz.recording.windows import Windows
 from gradviz.store import RunWriter, default_folder
+from gradviz.store.urls import local_or_url
 
 Optimizers = Optimizer | Sequence[Optimizer] | None
 
@@ -50,7 +51,7 @@ def watch(
     Args:
         model: an `nn.Module`, or pairs of name and parameter such as `model.named_parameters()`.
         optimizer: one, several, or none; with none, any optimizer that owns a watched parameter counts.
-        run_dir: parent folder of the run; default `$GRADVIZ_DIR` or `./gradviz_runs`.
+        run_dir: parent folder of the run, or its fsspec URL; default `$GRADVIZ_DIR` or `./gradviz_runs`.
         name: part of the run folder's name; default the model's class.
         accumulation_steps: what you mean to do, a declaration to compare with. Windows are observed.
         every: record every k-th window in full and skip the others.
@@ -151,10 +152,10 @@ def _open_writer(
 ) -> RunWriter:
     """A writer into the run to resume, else a new run, else a run in a fallback folder."""
     settings |= {"launch": this_launch(watched, name), "torch_version": torch.__version__}
-    folder = default_folder() if run_dir is None else Path(run_dir)
+    folder = default_folder() if run_dir is None else local_or_url(run_dir)
     if resume is not None:
         try:
-            return _create(folder, name, watched, settings | {"resume": Path(resume)})
+            return _create(folder, name, watched, settings | {"resume": local_or_url(resume)})
         except GradvizError as error:
             if strict:
                 raise
@@ -169,7 +170,7 @@ def _open_writer(
         return writer
 
 
-def _create(folder: Path, name: str, watched: WatchedParameters, settings: dict[str, Any]) -> RunWriter:
+def _create(folder: Path | str, name: str, watched: WatchedParameters, settings: dict[str, Any]) -> RunWriter:
     """A writer that closes the run by itself, at its next flush, once the model is gone."""
     created: list[weakref.ref[RunWriter]] = []
 

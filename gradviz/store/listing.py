@@ -13,8 +13,10 @@ from typing import Any
 from gradviz.errors import RunFormatError, RunNotFoundError
 from gradviz.schema import FORMAT_MARK, RunState
 from gradviz.store import manifest as manifests
+from gradviz.store.mirror import copies_at
 from gradviz.store.rank_files import ranks_of
 from gradviz.store.standing import standing_of
+from gradviz.store.urls import is_url
 
 DEPTH = 3
 
@@ -42,9 +44,11 @@ class RunSummary:
 def list_runs(folder: str | Path) -> list[RunSummary]:
     """List the runs at or below a folder, newest first; foreign folders are ignored, links not followed.
 
-    A run that cannot be opened (damaged `run.json`, newer format) is listed with its `problem`.
+    A run that cannot be opened (damaged `run.json`, newer format) is listed with its `problem`. Of an fsspec
+    URL the runs directly below it are listed; `path` is then that of a copy, which `open_run` fills.
     """
-    found = [summary for path in _run_folders(Path(folder), DEPTH) if (summary := _summary(path)) is not None]
+    place = copies_at(folder) if isinstance(folder, str) and is_url(folder) else Path(folder)
+    found = [summary for path in _run_folders(place, DEPTH) if (summary := _summary(path)) is not None]
     return sorted(found, key=lambda summary: (summary.created, summary.path.name), reverse=True)
 
 

@@ -12,6 +12,7 @@ from gradviz.errors import RunFormatError, RunNotFoundError
 from gradviz.schema import RunState
 from gradviz.store import manifest as manifests
 from gradviz.store.files import Disk
+from gradviz.store.mirror import Copy
 from gradviz.store.parts import part_folder
 from gradviz.store.rank_files import ranks_of, read_rank_file
 from gradviz.store.segments import segment_frame
@@ -25,8 +26,10 @@ T = TypeVar("T")
 class RankedRun:
     """A run folder and its ranks; the half of `Run` that reads no rows."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, copy: Copy | None = None) -> None:
         self.path = path
+        self.copy = copy
+        """What keeps `path` up to date, where it is a copy of a run behind a URL."""
         self.rank: int | None = None
         """The rank that queries answer for; None: all together."""
 
@@ -56,7 +59,12 @@ class RankedRun:
             self.path, self._shown_ranks(), manifests.created_of(manifests.read_manifest(self.path))
         )
 
+    def _refresh(self) -> None:
+        if self.copy is not None:
+            self.copy.refresh()
+
     def _shown_ranks(self) -> list[int]:
+        self._refresh()
         return self.ranks if self.rank is None else [self.rank]
 
     @property

@@ -17,22 +17,28 @@ from gradviz.schema import Phase
 from gradviz.store import manifest as manifests
 from gradviz.store.all_ranks import AllRanks
 from gradviz.store.frames import LayerOrder, event_frame, gradient_frame, layer_frame, overview_frame
+from gradviz.store.mirror import Copy, origin_of
 from gradviz.store.part_set import DamagedPart
 from gradviz.store.query import DISTRIBUTION_COLUMNS, check_query, check_updates
 from gradviz.store.rank_files import read_rank_file
 from gradviz.store.ranked_run import RankedRun
 from gradviz.store.rows import RunRows
+from gradviz.store.urls import is_url
 
 
 def open_run(path: str | Path, *, rank: int | None = None) -> Run:
     """Open a recorded run: live, finished, crashed or damaged; of one rank, or of all together.
+
+    `path` may be an fsspec URL: a copy of the run is then kept on this machine, and up to date.
 
     Raises:
         RunNotFoundError: there is no run at that path.
         RunFormatError: its `run.json` is not ours, is damaged, or is of a newer format.
         QueryError: there is no such rank in it.
     """
-    run = Run(Path(path))
+    url = path if isinstance(path, str) and is_url(path) else origin_of(Path(path))
+    copy = None if url is None else Copy(url)
+    run = Run(Path(path) if copy is None else copy.fetch(), copy)
     return run if rank is None else run.of_rank(rank)
 
 
@@ -46,8 +52,8 @@ class Run(RankedRun):
     unless the ranks agree on it. With `rank`, a query answers for that one.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, copy: Copy | None = None) -> None:
+        super().__init__(path, copy)
         self._alone: dict[int | None, Run] = {}
         self._rows: dict[int, RunRows] = {}
         self._together: AllRanks | None = None
@@ -60,29 +66,31 @@ class Run(RankedRun):
             return self
         if rank is not None and rank not in self.ranks:
             raise QueryError(f"No rank {rank} in this run. It has: {', '.join(map(str, self.ranks))}.")
-        one = self._alone.setdefault(rank, Run(self.path))
-        one.rank = rank
-        return one
+        if rank not in self._alone:
+            self._alone[rank] = Run(self.path, self.copy)
+            self._alone[rank].rank = rank
+        return self._alone[rank]
 
     def _shown(self) -> RunRows | AllRanks:
         """What answers: the rows of one rank, or those of all together."""
-        ranks = self._shown_ranks()
-        for rank in ranks:
-            if rank not in self._rows:
-                self._rows[rank] = RunRows(self.path, self._check_layers, rank)
-        if len(ranks) == 1:
-            return self._rows[ranks[0]]
-        if self._together is None or list(self._together.rows) != ranks:
-            rows = {rank: self._rows[rank] for rank in ranks}
+        several = self._of_each()
+        if len(several) == 1:
+            return several[0]
+        if self._together is None or list(self._together.rows.values()) != several:
+            rows = {one.gradient_parts.rank: one for one in several}
             self._together = AllRanks(self.path, rows, lambda: self._layers)
         return self._together
 
     def _of_each(self) -> list[RunRows]:
-        self._shown()
-        return [self._rows[rank] for rank in self._shown_ranks()]
+        ranks = self._shown_ranks()
+        for rank in ranks:
+            if rank not in self._rows:
+                self._rows[rank] = RunRows(self.path, self._check_layers, rank)
+        return [self._rows[rank] for rank in ranks]
 
     def _load(self) -> None:
         """Read `run.json`, again when it was replaced (a layer was added)."""
+        self._refresh()
         stamp = manifests.stamp(self.path)
         if self._stamp is not None and stamp in (self._stamp, None):
             return
@@ -221,12 +229,8 @@ class Run(RankedRun):
     def updates(self) -> tuple[int, int] | None:
         """First and last update that has rows; None while there is nothing yet."""
         parts = [part for rows in self._of_each() for part in self._retry(rows.gradient_parts.current)]
-        ranges = [part.ranges["update"] for part in parts if len(part.rows)]
-        if not ranges:
-            return None
-        return int(min(pairs[:, 0].min() for pairs in ranges)), int(
-            max(pairs[:, 1].max() for pairs in ranges)
-        )
+        ranges = np.concatenate([np.zeros((0, 2), np.int64), *(part.ranges["update"] for part in parts)])
+        return (int(ranges[:, 0].min()), int(ranges[:, 1].max())) if len(ranges) else None
 
     @property
     def last_event(self) -> int | None:

@@ -19,6 +19,7 @@ from gradviz.schema import EventRecord, RunState
 from gradviz.store.distributions import fetch_counts
 from gradviz.store.inbox import Inbox
 from gradviz.store.locks import release_lock
+from gradviz.store.mirror import Mirror
 from gradviz.store.rank_folder import RankFolder
 from gradviz.store.statistics import Floats, fetch_sums
 
@@ -33,9 +34,9 @@ class Session:
     """One recording on its way to one folder; shared by the `RunWriter` and its thread."""
 
     def __init__(self, folder: RankFolder, inbox: Inbox, flush_seconds: float, lock: int | None,
-                 on_tick: Callable[[], None] | None) -> None:  # fmt: skip
+                 on_tick: Callable[[], None] | None, mirror: Mirror | None = None) -> None:  # fmt: skip
         self._folder, self._inbox, self._flush_seconds = folder, inbox, flush_seconds
-        self._lock, self._on_tick = lock, on_tick
+        self._lock, self._on_tick, self._mirror = lock, on_tick, mirror
         self._pid = os.getpid()
         self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
         self._error_count = 0
@@ -224,6 +225,8 @@ class Session:
             self._folder.write_heartbeat(durable=final)
         except OSError as error:
             self._failed(error)
+        if self._mirror is not None and (reason := self._mirror.update(self.note, final=final)):
+            _warn(f"gradviz: {reason}. The run is kept in {self._folder.run}.")
 
 
 def _warn(text: str) -> None:

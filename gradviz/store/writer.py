@@ -16,8 +16,10 @@ from gradviz.store.inbox import Inbox
 from gradviz.store.launches import Launch
 from gradviz.store.locks import door
 from gradviz.store.manifest import read_manifest
+from gradviz.store.mirror import Copy, Mirror, spool_folder
 from gradviz.store.opening import PART_KINDS, Opened, go_on, open_new
 from gradviz.store.session import Session
+from gradviz.store.urls import Remote, is_url
 
 __all__ = ["PART_KINDS", "RunWriter"]
 
@@ -30,8 +32,11 @@ class RunWriter:
     """
 
     def __init__(self, opened: Opened, *, flush_seconds: float, on_tick: Callable[[], None] | None,
-                 inbox: Inbox | None = None) -> None:  # fmt: skip
+                 inbox: Inbox | None = None, url: str | None = None) -> None:  # fmt: skip
         self.path = opened.folder.run
+        mirror = None if url is None else Mirror(self.path, opened.folder.rank, f"{url}/{self.path.name}")
+        self.url = None if mirror is None else mirror.url
+        """Where the run is copied to while it is recorded, or None."""
         self.remark = opened.remark
         """A sentence for the user about where the run is recorded, or None."""
         segment = opened.folder.record.segments[-1]
@@ -41,13 +46,13 @@ class RunWriter:
         """The time (`time.monotonic()`) from which `seconds` of the events count."""
         self._pid = os.getpid()
         self._inbox = Inbox() if inbox is None else inbox
-        self._session = Session(opened.folder, self._inbox, flush_seconds, opened.lock, on_tick)
+        self._session = Session(opened.folder, self._inbox, flush_seconds, opened.lock, on_tick, mirror)
         self._session.start(weakref.ref(self))
 
     @classmethod
     def create(
         cls,
-        parent: Path,
+        parent: Path | str,
         name: str,
         layers: Sequence[Layer],
         *,
@@ -56,7 +61,7 @@ class RunWriter:
         model_class: str = "",
         torch_version: str = "",
         launch: Launch | None = None,
-        resume: Path | None = None,
+        resume: Path | str | None = None,
         flush_seconds: float = 2.0,
         on_tick: Callable[[], None] | None = None,
         durable: bool = True,
@@ -66,14 +71,14 @@ class RunWriter:
         """Create the run folder `<parent>/<YYYYMMDD-HHMMSS>-<name>-<4 hex>` and start its writer's thread.
 
         Args:
-            parent: folder of runs; made when missing.
+            parent: folder of runs, made when missing; or an fsspec URL, to which the run is copied.
             name: any text; kept in `run.json`, made safe in the folder's name.
             layers: the layers known at the start.
             accumulation_steps: what the user declared, kept for comparison only.
             every: each `every`-th window is recorded.
             model_class, torch_version: kept in `run.json`.
             launch: the place of this process among those that train together: they share a folder.
-            resume: a run to go on with instead of making one; layers are matched by name.
+            resume: a run (or its URL) to go on with instead of making one; layers are matched by name.
             flush_seconds: at most so much is lost by kill -9.
             on_tick: called once a flush on the writer's thread. It must not hold the writer strongly.
             durable: force each part to the device (fsync).
@@ -85,22 +90,23 @@ class RunWriter:
             RunNotFoundError, RunFormatError: there is no such run to resume, or it cannot be read.
         """
         disk, launch = disk or Disk(), launch or Launch()
+        url, parent, resume = _local(parent, resume)
         facts = {"accumulation_steps": accumulation_steps, "every": every, "model_class": str(model_class),
                  "torch_version": str(torch_version), "flush_seconds": flush_seconds}  # fmt: skip
         try:
             if resume is None:
-                opened = open_new(Path(parent), name, layers, launch, facts, disk=disk, durable=durable)
+                opened = open_new(parent, name, layers, launch, facts, disk=disk, durable=durable)
             else:
-                read_manifest(Path(resume), disk)  # else the door would be where no run is
-                with door(Path(resume) / ".resume.lock"):
-                    opened = go_on(Path(resume), layers, launch, disk=disk, durable=durable)
+                read_manifest(resume, disk)  # else the door would be where no run is
+                with door(resume / ".resume.lock"):
+                    opened = go_on(resume, layers, launch, disk=disk, durable=durable)
         except (OSError, ValueError) as error:
-            place = Path(parent) if resume is None else Path(resume)
+            place = resume or parent
             raise RunFolderError(
                 f"Cannot record into {place.absolute()}: {error}. "
                 "Choose another folder with run_dir=... or $GRADVIZ_DIR."
             ) from error
-        return cls(opened, flush_seconds=flush_seconds, on_tick=on_tick, inbox=inbox)
+        return cls(opened, flush_seconds=flush_seconds, on_tick=on_tick, inbox=inbox, url=url)
 
     def put(self, event: EventRecord) -> bool:
         """Queue one event; False when it was dropped (and counted)."""
@@ -139,3 +145,15 @@ class RunWriter:
         if threading.current_thread() is not self._session.thread:
             self._session.join(timeout)
         return self._session.not_written()
+
+
+def _local(parent: Path | str, resume: Path | str | None) -> tuple[str | None, Path, Path | None]:
+    """The URL of the folder of runs, and the folders of this machine that stand for what was given."""
+    if isinstance(resume, str) and is_url(resume):
+        url = resume.rstrip("/").rpartition("/")[0]
+        spool = spool_folder(url)
+        return url, spool, Copy(resume, spool).fetch_missing()
+    if isinstance(parent, str) and is_url(parent) and resume is None:
+        url = Remote(parent).url  # raises where there is no way to it
+        return url, spool_folder(url), None
+    return None, Path(parent), None if resume is None else Path(resume)
