@@ -15,7 +15,8 @@ import pytest
 from gradviz.schema import FORMAT_MARK, FORMAT_VERSION
 from gradviz.store import open_run
 from gradviz.store.columns import event_schema, gradient_schema, overview_schema
-from tests.store.made_runs import cut, make_events, make_layers, write_run
+from gradviz.store.launches import Launch
+from tests.store.made_runs import cut, make_events, make_layers, start_writer, write_run
 
 PAGE = Path(__file__).parents[2] / "FORMAT.md"
 LAYERS = make_layers(4)
@@ -67,6 +68,15 @@ def test_the_page_names_every_column_and_rule(run: Path) -> None:
     for key in json.loads((run / "run.json").read_text()):
         assert f"`{key}`" in page, key
     for key in json.loads((run / "heartbeat-0.json").read_text()):
+        assert f"`{key}`" in page, key
+
+
+def test_the_page_names_what_a_rank_says_of_itself(tmp_path: Path) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    writer = start_writer(tmp_path, LAYERS, launch=Launch(1, 2, 0, "k", {0: 50}))
+    writer.close()
+    said = json.loads((writer.path / "rank-1.json").read_text())
+    for key in [*said, *said["segments"][0], *json.loads((writer.path / "run.json").read_text())]:
         assert f"`{key}`" in page, key
 
 
