@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 from dashboard_columns import numbers, texts
-from dashboard_reading import Question, Reading, draw_flow, events
+from dashboard_reading import Question, Reading, draw_flow, draw_ridge, events
 from dashboard_sections import show_picture, table_height
 from dashboard_widgets import pick_from_menu, pick_number, pick_one
 from dashboard_words import language, printable, say, say_plain
@@ -59,6 +59,13 @@ def flow_part(reading: Reading, moment: Moment, question: Question) -> LayerFlow
     show_picture("gradient_flow.picture", picture)
     record: LayerFlow = picture.record
     return record
+
+
+def ridge_part(reading: Reading) -> None:
+    """How many elements of one layer have which size, over the whole run."""
+    names = reading.layers
+    layer = pick_from_menu("spread", say("choose.layer"), names, printable, default=names[0])
+    show_picture("gradient_flow.ridge", draw_ridge(reading, layer, language()))
 
 
 def table_part(record: LayerFlow) -> None:

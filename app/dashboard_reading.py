@@ -19,13 +19,20 @@ from gradviz.analysis import (
     Statistic,
     WindowLedger,
     build_up,
+    distribution,
     layer_flow,
     sawtooth,
     thin_windows,
     waterfall,
     window_ledger,
 )
-from gradviz.figures import plot_build_up, plot_layer_flow, plot_sawtooth, plot_waterfall
+from gradviz.figures import (
+    plot_build_up,
+    plot_distribution_ridge,
+    plot_layer_flow,
+    plot_sawtooth,
+    plot_waterfall,
+)
 from gradviz.store import Run
 
 if TYPE_CHECKING:
@@ -132,6 +139,11 @@ def draw_flow(reading: Reading, event: int, update: int, question: Question) -> 
     )
 
 
+def draw_ridge(reading: Reading, layer: str, language: Language) -> Picture:
+    """How the sizes of one layer's elements move over the whole run."""
+    return _draw_ridge(reading.stamp, reading.run, layer, language)
+
+
 def _plain(markup: str | None) -> str:
     """Plotly's markup as letters; it knows a few tags, and names in it are entities."""
     return html.unescape(re.sub(r"<[^>]*>", " ", markup or "")).strip()
@@ -200,3 +212,9 @@ def _draw_flow(
     rows = _rows(stamp, _run, None, (update, update))
     record: LayerFlow = layer_flow(rows, event=event, statistic=statistic, layers=_run.layers)
     return Picture.of(plot_layer_flow(record, log=log, language=language), record)
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
+def _draw_ridge(stamp: int, _run: Run, layer: str, language: Language) -> Picture:  # noqa: ARG001  # cache key
+    record = distribution(_run.distributions(layers=layer), layer=layer)
+    return Picture.of(plot_distribution_ridge(record, language=language), record)

@@ -21,6 +21,7 @@ PARAMETERS = (
     "window",
     "moment",
     "part",
+    "spread",
     "filter",
     "page",
 )
