@@ -48,14 +48,15 @@ class Coherence:
 def coherence(run: Run) -> Coherence:
     """How much of the micro-gradients' length survives their addition, over time and by layer, from norms alone.
 
-    Windows that were not reset, were changed inside, are not finite or have one micro-step only are left out.
+    Windows that were not reset, were changed inside, are not finite or have one micro-step only are left out, and all
+    where ranks average their gradients.
     """
     return coherence_of(run_story(run))
 
 
 def coherence_of(story: RunStory) -> Coherence:
     """As `coherence`, of a story that was read already."""
-    windows = story.sound & (story.length > 1) & (story.own_squares > 0)
+    windows = story.sound & (story.length > 1) & (story.own_squares > 0) & (story.ranks == 1)
     lengths = story.per_window(np.sqrt(story.micro.squares))[windows]
     own, whole = story.own_squares[windows], story.accumulated[windows]
     with np.errstate(all="ignore"):

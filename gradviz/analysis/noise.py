@@ -78,7 +78,8 @@ def noise_scale(run: Run, *, samples: float | None = None, dataset_size: int | N
     """The gradient noise scale B_simple of a recorded run, over time and by layer, from the norms alone.
 
     Args:
-        run: a run whose windows have two micro-steps or more.
+        run: a run whose windows have two micro-steps or more, of one rank (open one of several by `rank=`). Where
+            ranks average their gradients, sums and increments of one rank do not belong together: nothing is resolved.
         samples: samples (or tokens) in a micro-batch; default: what was logged as `samples`, else what the loss
             counted as its elements. Without any of them the unit is the micro-batch.
         dataset_size: samples of the data set, if each epoch visits each of them once; corrects for that.
@@ -92,7 +93,7 @@ def noise_scale(run: Run, *, samples: float | None = None, dataset_size: int | N
 
 def noise_of(story: RunStory, *, samples: float | None = None, dataset_size: int | None = None) -> NoiseScale:
     """As `noise_scale`, of a story that was read already."""
-    windows = story.sound & (story.length > 1) & (story.own_squares > 0)
+    windows = story.sound & (story.length > 1) & (story.own_squares > 0) & (story.ranks == 1)
     unit, sizes = _sizes(story, samples)
     signal, noise = _parts(story, windows, sizes, story.accumulated**2, story.own_squares)
     per_layer = _parts(story, windows, sizes, *_layer_squares(story))

@@ -56,7 +56,7 @@ class RunStory:
     `update` [W] is the number of the update that a window leads to; `length` its micro-steps, `seen` those that
     were recorded; `consumed`: an optimizer stepped; `skipped`: a GradScaler refused it. `declared` is what the
     user said about the length, or None. `windows_total` counts the windows of the run: more than W where it is
-    too long to be read whole. `facts` is `run.json` without the layers.
+    too long to be read whole. `ranks` processes were trained together. `facts` is `run.json` without the layers.
     """
 
     table: LayerTable
@@ -74,6 +74,7 @@ class RunStory:
     declared: int | None
     windows_total: int
     facts: Mapping[str, Any]
+    ranks: int = 1
     has_skipped: bool = False
 
     def per_window(self, values: Floats) -> Floats:

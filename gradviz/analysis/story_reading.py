@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradviz.analysis.folding import COLUMNS, Edits, Fold, Folded, joined
-from gradviz.analysis.frames import Flags, Floats, integers, values_at
+from gradviz.analysis.frames import Flags, Floats, Integers, integers, values_at
 from gradviz.analysis.story import LayerTable, MicroSteps, RunStory
 from gradviz.analysis.windows import window_axis
 from gradviz.schema import Phase
@@ -52,6 +52,7 @@ def run_story(run: Run) -> RunStory:
         declared=_declared(run.metadata),
         windows_total=_windows_of(events),
         facts=run.metadata,
+        ranks=int(np.max(_ranks_at(kept, axis.event), initial=1)),
         has_skipped=bool((~np.isnan(skipped)).any()),
     )
 
@@ -124,8 +125,14 @@ def _micro_steps(events: pd.DataFrame, fold: Fold, pieces: list[Folded]) -> Micr
         squares=np.sum([piece.micro_squares for piece in pieces], axis=0)
         if pieces
         else np.zeros(len(number)),
-        **{name: values_at(events, name, number) for name in MICRO_SCALARS},
+        **{name: values_at(events, name, number) for name in MICRO_SCALARS if name != "loss_elements"},
+        loss_elements=values_at(events, "loss_elements", number) / _ranks_at(events, number),
     )
+
+
+def _ranks_at(events: pd.DataFrame, number: Integers) -> Floats:
+    """Ranks that have each event; of several together `loss_elements` is the sum, while gradients are averaged."""
+    return np.nan_to_num(values_at(events, "ranks", number), nan=1.0)
 
 
 def _at_updates(events: pd.DataFrame, name: str, fold: Fold, rows: Flags) -> Floats:

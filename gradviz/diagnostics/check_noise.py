@@ -45,6 +45,7 @@ def check_noise_dominated(story: RunStory) -> list[Finding]:
 
 def _noise(story: RunStory) -> NoiseScale:
     need(story.has_shares, "shares")
+    need(story.ranks == 1, "one_rank")
     need((story.length > 1).any(), "long_windows")
     noise = noise_of(story)
     need(noise.total.windows >= FEWEST and not np.isnan(noise.total.low), "windows")
@@ -80,6 +81,7 @@ def check_conflict(story: RunStory) -> list[Finding]:
     Requires: g_k, 8 usable windows of two micro-steps or more.
     """
     need(story.has_shares, "shares")
+    need(story.ranks == 1, "one_rank")
     need((story.length > 1).any(), "long_windows")
     told = coherence_of(story)
     need(len(told.gain) >= FEWEST, "windows")
