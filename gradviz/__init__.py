@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gradviz.diagnostics import diagnose as diagnose
     from gradviz.errors import GradvizError as GradvizError
     from gradviz.figures import plot_build_up as plot_build_up
+    from gradviz.figures import plot_distribution as plot_distribution
     from gradviz.figures import plot_grad_flow as plot_grad_flow
     from gradviz.figures import plot_layer_flow as plot_layer_flow
     from gradviz.figures import plot_sawtooth as plot_sawtooth
@@ -42,6 +43,7 @@ _HOME = {
     "noise_scale": "gradviz.analysis",
     "open_run": "gradviz.store",
     "plot_build_up": "gradviz.figures",
+    "plot_distribution": "gradviz.figures",
     "plot_grad_flow": "gradviz.figures",
     "plot_layer_flow": "gradviz.figures",
     "plot_sawtooth": "gradviz.figures",

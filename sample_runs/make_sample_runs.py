@@ -68,10 +68,17 @@ def train(
     name: str,
     run_dir: Path,
     reset: bool = True,
+    distributions: bool = False,
 ) -> None:
     """The loop that gradviz is made for; a short window is divided by its own length, as is right."""
     with gradviz.watch(
-        model, optimizer, run_dir=run_dir, name=name, accumulation_steps=n, strict=True
+        model,
+        optimizer,
+        run_dir=run_dir,
+        name=name,
+        accumulation_steps=n,
+        distributions=distributions,
+        strict=True,
     ) as recorder:
         for batches in epochs:
             for window in windows_of(batches, n):
@@ -100,7 +107,7 @@ def never_resets(run_dir: Path, name: str) -> None:
 def vanishing_sigmoid(run_dir: Path, name: str) -> None:
     model = mlp(48, 10, nn.Sigmoid)
     train(model, torch.optim.SGD(model.parameters(), lr=0.1), digit_batches(batch=32, epochs=3), F.cross_entropy,
-          n=4, name=name, run_dir=run_dir)  # fmt: skip
+          n=4, name=name, run_dir=run_dir, distributions=True)  # fmt: skip
 
 
 def diverges_to_nan(run_dir: Path, name: str) -> None:

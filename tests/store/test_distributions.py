@@ -29,6 +29,7 @@ from tests.store.made_runs import (
     write_batch,
     write_run,
 )
+from tests.store.test_format import PAGE, read_by_the_page
 
 LAYERS = make_layers(5)
 
@@ -133,6 +134,17 @@ def test_any_reader_sees_a_tidy_table(tmp_path: Path) -> None:
     wanted = expected_rows(events, LAYERS)
     assert table["layer"].tolist() == wanted["layer"].tolist()
     np.testing.assert_array_equal(table[list(BIN_NAMES)], wanted[list(BIN_NAMES)])
+
+
+def test_a_reader_written_from_the_page_sees_the_same(tmp_path: Path) -> None:
+    path = write_run(tmp_path, LAYERS, cut(counted_events(90), [30] * 3), final=False)
+    theirs = read_by_the_page(path, "distributions").to_pandas().sort_values(["layer_id", "event"])
+    ours = open_run(path).distributions()
+    for name in ("event", "update", *BIN_NAMES):
+        np.testing.assert_array_equal(theirs[name], ours[name])
+    page = PAGE.read_text(encoding="utf-8")
+    for name in (*BIN_NAMES[:5], *BIN_NAMES[-2:]):
+        assert f"`{name}`" in page
 
 
 def test_counts_come_from_the_device_on_the_writers_thread(tmp_path: Path) -> None:
