@@ -47,6 +47,7 @@ class GradientBoard:
         self._shares = self._none.copy()  # of what this backward adds: g_k; handed out, then replaced
         self._rounded = [layer.layer_id for layer in watched.layers if layer.dtype in HALVES]
         self._grads: list[weakref.ref[Tensor] | None] = [None] * count
+        self._sharded = watched.sharded
         self._versions = [-1] * count
         self._arrived: dict[int, tuple[int, int]] = {}  # slot -> address and version of a large gradient
         self._ahead: dict[int, int] = {}  # slot -> version of p.grad once it is the G_k already measured
@@ -146,7 +147,8 @@ class GradientBoard:
                     self._clear(slot)
                     changed.append(slot)
                 continue
-            version = grad._version
+            # a shard is added to behind its DTensor's back: the DTensor's own version stays what it was
+            version = local_tensor(grad)._version if self._sharded else grad._version
             if known is None or known() is not grad:
                 grads[slot] = weakref.ref(grad)
                 ahead.pop(slot, None)  # another tensor than the one that was measured
