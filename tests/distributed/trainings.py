@@ -1,0 +1,91 @@
+"""One training as torchrun starts it on each rank, wrapped in several ways one after the other.
+
+    torchrun ... trainings.py FOLDER WAY...
+
+Each way is recorded as a run of its name. Alone (not under torchrun) the whole batch is seen by one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+
+import torch
+from torch import distributed, nn
+
+import gradviz
+
+LENGTH, WINDOWS = 3, 3
+WAYS = ("ddp", "ddp-no-sync", "ddp-no-sync-view", "fsdp", "fsdp-at-the-end")
+
+
+def model() -> nn.Sequential:
+    """Layers of shapes that two ranks cannot share evenly, in float64: the order of a sum must not matter."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3), nn.Tanh(), nn.Linear(3, 1)).double()
+
+
+def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Micro-batches of eight examples."""
+    generator = torch.Generator().manual_seed(1)
+    return [
+        (
+            torch.randn(8, 6, generator=generator, dtype=torch.float64),
+            torch.randn(8, 1, generator=generator, dtype=torch.float64),
+        )
+        for _ in range(LENGTH * WINDOWS)
+    ]
+
+
+def wrapped(way: str, plain: nn.Module) -> nn.Module:
+    """The model as the way asks for."""
+    if way.startswith("ddp"):
+        return nn.parallel.DistributedDataParallel(plain, gradient_as_bucket_view=way.endswith("view"))
+    if way.startswith("fsdp"):
+        from torch.distributed.fsdp import fully_shard
+
+        for layer in plain.children():
+            if isinstance(layer, nn.Linear):
+                fully_shard(layer)
+        fully_shard(plain)
+    return plain
+
+
+def train(way: str, folder: str, *, rank: int = 0, world_size: int = 1) -> None:
+    """Nine micro-batches, of which each rank sees its share of the examples."""
+    plain = model()
+    net = wrapped(way, plain)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    with gradviz.watch(plain, optimizer, run_dir=folder, name=way, accumulation_steps=LENGTH, strict=True):
+        for number, (inputs, targets) in enumerate(batches(), start=1):
+            last = number % LENGTH == 0
+            if way == "fsdp-at-the-end":
+                net.set_requires_gradient_sync(last)
+            quiet = "no-sync" in way and not last
+            with net.no_sync() if quiet else contextlib.nullcontext():
+                outputs = net(inputs[rank::world_size])
+                ((outputs - targets[rank::world_size]) ** 2).mean().div(LENGTH).backward()
+            if last:
+                optimizer.step()
+                optimizer.zero_grad()
+            if way == "restarted" and number == 5 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+                die(rank)
+
+
+def die(rank: int) -> None:
+    """Rank 1 vanishes once all has been flushed; its launcher kills the others and starts all anew."""
+    distributed.barrier()
+    if rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    signal.pause()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo")
+    place, *ways = sys.argv[1:]
+    for one in ways:
+        train(one, place, rank=distributed.get_rank(), world_size=distributed.get_world_size())
+    distributed.destroy_process_group()
