@@ -48,7 +48,9 @@ class HeatMap:
     @cached_property
     def value(self) -> Floats:
         """Mean of the statistic [L, C]; NaN where no update was finite."""
-        return np.divide(self.total, self.count, out=np.full(self.total.shape, np.nan), where=self.count > 0)
+        nothing = np.full(self.total.shape, np.nan)
+        mean: Floats = np.divide(self.total, self.count, out=nothing, where=self.count > 0)
+        return mean
 
     @cached_property
     def median(self) -> Floats:

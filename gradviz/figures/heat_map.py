@@ -20,7 +20,8 @@ ROWS = 40  # layers that may each have their name
 ROW_HEIGHT, LEAST_HEIGHT, MOST_HEIGHT = 18, 300, 760
 DECADES = 2.0  # away from the median: beyond it the colour stays what it is
 MILLI = 1000  # a cell is sent as a whole number of thousandths of a decade: a fifth of the bytes of a list
-HOVERED = 40_000  # cells that may carry their value for the hover; more of them cost too many bytes
+FARTHEST = 30.0  # decades from 1 that thousandths in 16 bits can tell
+HOVERED = 20_000  # cells that may carry their value for the hover; more of them cost too many bytes
 TICKS = 8
 VIRIDIS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
 
@@ -92,6 +93,7 @@ class _Cells:
             reach = float(np.clip(np.quantile(np.abs(finite), 0.995) if len(finite) else 0, 0.3, DECADES))
             self.low, self.high = -reach, reach
         else:
+            finite = np.clip(finite, -FARTHEST, FARTHEST)
             self.low, self.high = (float(finite.min()), float(finite.max())) if len(finite) else (-1.0, 0.0)
             self.high = max(self.high, self.low + 0.1)
         self.shelf = 0.05 * (self.high - self.low)
@@ -108,19 +110,20 @@ class _Cells:
                 zmax=self._milli(self.high),
                 colorscale=self._colours(),
                 colorbar=self._bar(),
-                xgap=0,
                 ygap=1 if len(self.map.layers) <= ROWS else 0,
-                text=np.array([escape_plotly(name) for name in self.map.layers], dtype=object)[
-                    :, None
-                ].repeat(self.decades.shape[1], axis=1)
-                if hovered
-                else None,
-                customdata=np.stack([self.map.value, self.map.ratio], axis=-1).astype(np.float32)
-                if hovered
-                else None,
-                hovertemplate=self._template() if hovered else hover("%{y}", [self._update()]),
+                **(self._told() if hovered else {"hovertemplate": hover("%{y}", [self._update("%{x:.0f}")])}),
             )
         )
+
+    def _told(self) -> dict[str, object]:
+        """What the hover says of each cell."""
+        names = np.array([escape_plotly(name) for name in self.map.layers], dtype=object)
+        update = np.broadcast_to(self.map.first_update, self.decades.shape)
+        return {
+            "text": np.repeat(names[:, None], self.decades.shape[1], axis=1),
+            "customdata": np.stack([self.map.value, self.map.ratio, update], axis=-1).astype(np.float32),
+            "hovertemplate": self._template(),
+        }
 
     def _levels(self) -> NDArray[np.int16]:
         """Thousandths of a decade; zero, NaN and nothing stand on shelves below all numbers."""
