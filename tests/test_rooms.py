@@ -36,7 +36,7 @@ HEAVY = set.union(*LIBRARIES.values())
 ARROWS: dict[str, set[str]] = {
     "front": {"recording", "store", "analysis", "diagnostics", "figures"},  # names only, loaded when used
     "shared": set(),
-    "recording": {"store", "texts"},  # a report says itself in words
+    "recording": {"store", "texts", "diagnostics"},  # its findings, loaded when asked for; a report in words
     "integrations": {"recording"},
     "store": set(),
     "analysis": {"store"},

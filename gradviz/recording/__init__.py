@@ -1,6 +1,6 @@
 """Recording: hooks on a model's parameters, an optimizer and the backward pass. The only room that imports torch."""
 
-from gradviz.recording.recorder import Recorder
+from gradviz.recording.inert import Recorder
 from gradviz.recording.verification import verify_accumulation
 from gradviz.recording.watching import watch
 

@@ -6,53 +6,26 @@ import atexit
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 from gradviz.recording import amp, backward
+from gradviz.recording.announcing import findings_of
 from gradviz.recording.endings import close_at_exit, ending_of, shown
 from gradviz.recording.guard import Guard, warn
 from gradviz.recording.hooks import Gate, Handle, hook_gradient, hook_optimizers
+from gradviz.recording.inert import Recorder
 from gradviz.recording.observer import Observer
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import scalar_of
 from gradviz.schema import RunState, Scalar
 from gradviz.store.writer import RunWriter
 
-
-class Recorder:
-    """What `gradviz.watch` returns; a context manager.
-
-    Of itself it records nothing: with `GRADVIZ_MODE=off`, after bad input, and in copies and pickles
-    it is just this.
-    """
-
-    run_path: Path | None = None
-    """The run's folder; None where nothing is recorded."""
-
-    def log(self, **scalars: float | Tensor) -> None:
-        """Attach named numbers (`loss=`, `samples=`, `tokens=`, ...) to the micro-step of the next `backward()`."""
-
-    def close(self) -> None:
-        """Write what is left and remove every hook. Calling it again does nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[type[Recorder], tuple[()]]:
-        return Recorder, ()  # a copy, or another process, must not record
-
-    def __deepcopy__(self, _memo: object) -> Recorder:
-        return Recorder()
+if TYPE_CHECKING:
+    from gradviz.diagnostics import Finding
 
 
 class ActiveRecorder(Recorder):
@@ -192,6 +165,9 @@ class ActiveRecorder(Recorder):
             warn(f"recorder.log was called after the recorder was closed; {sorted(scalars)} is not recorded.")
         elif not self._idle():
             self._guard(self._log, scalars)
+
+    def findings(self) -> list[Finding]:
+        return findings_of(self._writer)
 
     def _log(self, scalars: dict[str, Any]) -> None:
         for name, value in scalars.items():

@@ -11,11 +11,11 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 
 from gradviz.errors import GradvizWarning
 from gradviz.schema import EventRecord, RunState
+from gradviz.store.callbacks import Callbacks
 from gradviz.store.distributions import fetch_counts
 from gradviz.store.inbox import Inbox
 from gradviz.store.locks import release_lock
@@ -34,9 +34,9 @@ class Session:
     """One recording on its way to one folder; shared by the `RunWriter` and its thread."""
 
     def __init__(self, folder: RankFolder, inbox: Inbox, flush_seconds: float, lock: int | None,
-                 on_tick: Callable[[], None] | None, mirror: Mirror | None = None) -> None:  # fmt: skip
+                 callbacks: Callbacks, mirror: Mirror | None = None) -> None:  # fmt: skip
         self._folder, self._inbox, self._flush_seconds = folder, inbox, flush_seconds
-        self._lock, self._on_tick, self._mirror = lock, on_tick, mirror
+        self._lock, self._callbacks, self._mirror = lock, callbacks, mirror
         self._pid = os.getpid()
         self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
         self._error_count = 0
@@ -105,20 +105,25 @@ class Session:
             _open_sessions.discard(self)
 
     def _tick(self) -> None:
-        if self._on_tick is not None:
-            try:
-                self._on_tick()
-            except Exception as error:
-                self.note(f"on_tick: {type(error).__name__}: {error}")
+        self._call("on_tick")
         self._flush()
         self._merge(final=False)
         self._beat()
+
+    def _call(self, name: str, *given: object) -> None:
+        callback = getattr(self._callbacks, name)
+        if callback is not None:
+            try:
+                callback(*given)
+            except Exception as error:
+                self.note(f"{name}: {type(error).__name__}: {error}")
 
     def _finish(self) -> None:
         self._retry_at = self._merge_at = 0.0
         self._flush()
         self._inbox.shut(discard=True)  # what a failing disk did not take is counted
         self._merge(final=True)
+        self._call("on_end")
         state, reason = self._ending or (RunState.FINISHED, None)
         self._folder.heartbeat = replace(self._folder.heartbeat, state=state, reason=reason)
         self._beat(final=True)
@@ -139,7 +144,9 @@ class Session:
                 self._folder.update_manifest(delivery.layers, delivery.facts)
                 readable = self._readable(delivery.records)
                 if readable:
-                    self._folder.write_batch(*zip(*readable, strict=True))
+                    records, sums = zip(*readable, strict=True)
+                    self._folder.write_batch(records, sums)
+                    self._call("on_batch", records, sums)
             except Exception as error:
                 self._inbox.lose(len(readable or delivery.records))
                 self._inbox.give_back(delivery)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gradviz.errors import RunFolderError
 from gradviz.schema import EventRecord, Layer, RunState
+from gradviz.store.callbacks import Callbacks
 from gradviz.store.files import Disk
 from gradviz.store.inbox import Inbox
 from gradviz.store.launches import Launch
@@ -31,7 +34,7 @@ class RunWriter:
     its own thread.
     """
 
-    def __init__(self, opened: Opened, *, flush_seconds: float, on_tick: Callable[[], None] | None,
+    def __init__(self, opened: Opened, flush_seconds: float, callbacks: Callbacks, *,
                  inbox: Inbox | None = None, url: str | None = None) -> None:  # fmt: skip
         self.path = opened.folder.run
         mirror = None if url is None else Mirror(self.path, opened.folder.rank, f"{url}/{self.path.name}")
@@ -46,7 +49,7 @@ class RunWriter:
         """The time (`time.monotonic()`) from which `seconds` of the events count."""
         self._pid = os.getpid()
         self._inbox = Inbox() if inbox is None else inbox
-        self._session = Session(opened.folder, self._inbox, flush_seconds, opened.lock, on_tick, mirror)
+        self._session = Session(opened.folder, self._inbox, flush_seconds, opened.lock, callbacks, mirror)
         self._session.start(weakref.ref(self))
 
     @classmethod
@@ -63,7 +66,7 @@ class RunWriter:
         launch: Launch | None = None,
         resume: Path | str | None = None,
         flush_seconds: float = 2.0,
-        on_tick: Callable[[], None] | None = None,
+        callbacks: Callbacks | None = None,
         durable: bool = True,
         disk: Disk | None = None,
         inbox: Inbox | None = None,
@@ -80,7 +83,7 @@ class RunWriter:
             launch: the place of this process among those that train together: they share a folder.
             resume: a run (or its URL) to go on with instead of making one; layers are matched by name.
             flush_seconds: at most so much is lost by kill -9.
-            on_tick: called once a flush on the writer's thread. It must not hold the writer strongly.
+            callbacks: called on the writer's thread. None of them may hold the writer strongly.
             durable: force each part to the device (fsync).
             disk, inbox: the file system and the queue; others in tests.
 
@@ -93,20 +96,13 @@ class RunWriter:
         url, parent, resume = _local(parent, resume)
         facts = {"accumulation_steps": accumulation_steps, "every": every, "model_class": str(model_class),
                  "torch_version": str(torch_version), "flush_seconds": flush_seconds}  # fmt: skip
-        try:
-            if resume is None:
+        if resume is None:
+            with _said(parent):
                 opened = open_new(parent, name, layers, launch, facts, disk=disk, durable=durable)
-            else:
-                read_manifest(resume, disk)  # else the door would be where no run is
-                with door(resume / ".resume.lock"):
-                    opened = go_on(resume, layers, launch, disk=disk, durable=durable)
-        except (OSError, ValueError) as error:
-            place = resume or parent
-            raise RunFolderError(
-                f"Cannot record into {place.absolute()}: {error}. "
-                "Choose another folder with run_dir=... or $GRADVIZ_DIR."
-            ) from error
-        return cls(opened, flush_seconds=flush_seconds, on_tick=on_tick, inbox=inbox, url=url)
+        else:
+            with _said(resume):
+                opened = _resumed(resume, layers, launch, disk, durable=durable)
+        return cls(opened, flush_seconds, callbacks or Callbacks(), inbox=inbox, url=url)
 
     def put(self, event: EventRecord) -> bool:
         """Queue one event; False when it was dropped (and counted)."""
@@ -132,6 +128,16 @@ class RunWriter:
         """Events that were not written: the queue was full or the disk failed."""
         return self._inbox.dropped
 
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until every event that was put is on disk or given up; False when that takes too long."""
+        deadline = time.monotonic() + timeout
+        while self._session.thread.is_alive() and self._session.not_written() > self.dropped:
+            if time.monotonic() > deadline or os.getpid() != self._pid:
+                return False
+            self._inbox.ring()
+            time.sleep(0.01)
+        return True
+
     def close(
         self, state: RunState = RunState.FINISHED, *, reason: str | None = None, timeout: float = 10.0
     ) -> int:
@@ -145,6 +151,25 @@ class RunWriter:
         if threading.current_thread() is not self._session.thread:
             self._session.join(timeout)
         return self._session.not_written()
+
+
+@contextmanager
+def _said(place: Path) -> Iterator[None]:
+    """What the file system refuses, as a sentence."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"Cannot record into {place.absolute()}: {error}. "
+            "Choose another folder with run_dir=... or $GRADVIZ_DIR."
+        ) from error
+
+
+def _resumed(run: Path, layers: Sequence[Layer], launch: Launch, disk: Disk, *, durable: bool) -> Opened:
+    """Go on with a run; `.resume.lock` lets one process through at a time."""
+    read_manifest(run, disk)  # else the door would be where no run is
+    with door(run / ".resume.lock"):
+        return go_on(run, layers, launch, disk=disk, durable=durable)
 
 
 def _local(parent: Path | str, resume: Path | str | None) -> tuple[str | None, Path, Path | None]:

@@ -58,20 +58,7 @@ def test_watch_before_prepare(tmp_path: Path) -> None:
     assert_same_run(recorder.run_path, by_hand(tmp_path))
 
 
-@pytest.mark.parametrize(
-    "named",
-    [
-        False,
-        pytest.param(
-            True,
-            marks=pytest.mark.xfail(
-                strict=True,
-                raises=AttributeError,
-                reason="an AcceleratedOptimizer is an Optimizer without a registry of hooks",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("named", [False, True])
 def test_watch_after_prepare(named: bool, tmp_path: Path) -> None:
     one = accelerator()
     model, optimizer, loader = one.prepare(*made(), make_loader())

@@ -15,6 +15,7 @@ import pytest
 from gradviz.schema import RunState
 from gradviz.store import open_run
 from gradviz.store import session as sessions
+from gradviz.store.callbacks import Callbacks
 from gradviz.store.heartbeat import read_heartbeat
 from tests.store.made_runs import make_events, make_layers, start_writer, wait_for
 
@@ -50,7 +51,7 @@ def test_on_tick_may_close_and_may_fail(tmp_path: Path) -> None:
             holder[0].close(RunState.SUPERSEDED)  # type: ignore[attr-defined]
         raise KeyError("tick")
 
-    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01, on_tick=tick)
+    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01, callbacks=Callbacks(on_tick=tick))
     holder.append(writer)
     writer.put(make_events(LAYERS, 1)[0])
     wait_for(lambda: open_run(writer.path).state is RunState.SUPERSEDED)
