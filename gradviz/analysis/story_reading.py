@@ -27,7 +27,7 @@ UPDATE_SCALARS = ("lr", "amp_scale", "skipped", "clip_coefficient")
 def run_story(run: Run) -> RunStory:
     """Read what the checks need of a run, each column once."""
     table = layer_table(run.layers)
-    events = _readable(run.events(), run.gaps)
+    events = _readable(run.events(), run.gaps, any_part=run.last_event is not None)
     kept, ranges = _bounded(events, len(table.names))
     fold = Fold(window_axis(kept))
     axis = fold.axis
@@ -77,10 +77,10 @@ def _declared(facts: Mapping[str, Any]) -> int | None:
     return declared if isinstance(declared, int) and declared > 0 else None
 
 
-def _readable(events: pd.DataFrame, gaps: list[tuple[int, int]]) -> pd.DataFrame:
+def _readable(events: pd.DataFrame, gaps: list[tuple[int, int]], *, any_part: bool) -> pd.DataFrame:
     """Events whose gradients can be read: a damaged part is a hole in the story, not a run of zeros."""
     number = integers(events, "event")
-    lost = np.zeros(len(number), dtype=np.bool_)
+    lost = np.full(len(number), not any_part)
     for first, last in gaps:
         lost |= (number >= first) & (number <= last)
     return events[~lost] if lost.any() else events

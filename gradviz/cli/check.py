@@ -74,7 +74,7 @@ def _print_finding(finding: Finding) -> None:
     say(f"{finding.code}: {words.title}", style=_STYLES[finding.level.value])
     for sentence in (words.meaning, words.why, words.advice):
         say(f"  {shown(sentence)}")
-    for line in words.code.splitlines():
+    for line in words.paste.splitlines():
         say(f"      {line}", style="dim")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from gradviz.analysis.frames import Flags
 from gradviz.analysis.story import RunStory
 from gradviz.diagnostics.findings import Evidence, Finding, need
-from gradviz.diagnostics.places import first_update, last_windows, names_of, over_layers
+from gradviz.diagnostics.places import first_update, known_median, last_windows, names_of, over_layers
 from gradviz.schema import Level
 
 WINDOWS = 3
@@ -82,11 +82,9 @@ def check_batchnorm(story: RunStory) -> list[Finding]:
     n = float(np.median(story.length)) if len(story.length) else 0.0
     if not names or n <= 1:
         return []
-    sizes = story.samples
-    known = sizes[~np.isnan(sizes)]
-    size = float(np.median(known)) if len(known) else float("nan")
+    size = known_median(story.samples)
     evidence: dict[str, Evidence] = {
-        "how": "known" if len(known) else "unknown",
+        "how": "unknown" if np.isnan(size) else "known",
         "modules": len(names),
         "samples": size,
         "length": int(n),

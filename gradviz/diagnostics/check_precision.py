@@ -7,7 +7,7 @@ import numpy as np
 from gradviz.analysis.frames import Flags, Floats
 from gradviz.analysis.story import RunStory
 from gradviz.diagnostics.findings import Evidence, Finding, need
-from gradviz.diagnostics.places import first_update, names_of, over_layers, over_updates
+from gradviz.diagnostics.places import first_update, known_median, names_of, over_layers, over_updates
 from gradviz.schema import Level
 
 ROUNDING = {"bfloat16": 1.66e-3, "float16": 2.07e-4}
@@ -118,7 +118,7 @@ def check_update_swallowed(story: RunStory) -> list[Finding]:
     evidence: dict[str, Evidence] = {
         "stuck_share": typical,
         "windows": int(windows.sum()),
-        "lr": float(np.nanmedian(story.lr[windows])),
+        "lr": known_median(story.lr[windows]),
         "dtype": ", ".join(sorted(set(story.table.dtype) & set(ROUNDING))),
     }
     by_layer = np.nanmedian(np.where(np.isnan(stuck[:, windows]), 0.0, stuck[:, windows]), axis=1)

@@ -7,7 +7,7 @@ import numpy as np
 from gradviz.analysis.frames import Flags, Floats
 from gradviz.analysis.story import RunStory
 from gradviz.diagnostics.findings import Evidence, Finding, need
-from gradviz.diagnostics.places import first_update, over_updates
+from gradviz.diagnostics.places import first_update, known_median, over_updates
 from gradviz.schema import Level
 
 BLOCK = 8
@@ -63,12 +63,11 @@ def _ratio(story: RunStory) -> tuple[Floats, Flags]:
 def _finding(
     story: RunStory, code: str, ratio: Floats, windows: Flags, typical: float, limit: float
 ) -> Finding:
-    rates = story.lr[windows]
     evidence: dict[str, Evidence] = {
         "ratio": typical,
         "limit": limit,
         "windows": int(windows.sum()),
-        "lr": float(np.nanmedian(rates)) if (~np.isnan(rates)).any() else float("nan"),
+        "lr": known_median(story.lr[windows]),
     }
     series = over_updates(story, "update_ratio", ratio, windows, limits=BAND, log=True)
     return Finding(code, Level.WARNING, (), first_update(story, windows), None, evidence, series)

@@ -9,6 +9,12 @@ from gradviz.analysis.frames import Flags, Floats
 from gradviz.analysis.story import RunStory
 
 
+def known_median(values: Floats) -> float:
+    """Median of what is known; NaN where nothing is."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
 def first_update(story: RunStory, windows: Flags) -> int | None:
     """The update of the first of `windows` [W]."""
     return int(story.update[np.argmax(windows)]) if windows.any() else None

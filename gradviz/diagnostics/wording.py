@@ -16,14 +16,14 @@ SHOWN_NAMES = 4
 
 @dataclass(frozen=True)
 class Wording:
-    """A finding as a person reads it. `why` holds the evidence; `code` is to paste."""
+    """A finding as a person reads it. `why` holds the evidence; `paste` is code to paste."""
 
     level: str
     title: str
     meaning: str
     why: str
     advice: str
-    code: str
+    paste: str
 
 
 def wording(finding: Finding, language: str = "en") -> Wording:
@@ -37,7 +37,7 @@ def wording(finding: Finding, language: str = "en") -> Wording:
         meaning=text(f"{key}.meaning", language).format(**evidence),
         why=why,
         advice=text(f"{key}.advice", language).format(**evidence),
-        code=text(f"{key}.code", language).strip("\n"),
+        paste=text(f"{key}.code", language).strip("\n"),
     )
 
 
@@ -75,7 +75,7 @@ def number(value: float) -> str:
     if value == 0 or 1e-3 <= abs(value) < 1e6:
         digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
         return str(np.format_float_positional(value, precision=digits, trim="-"))
-    return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e+")
+    return f"{value:.2e}".replace("e-0", "e-").replace("e+", "e").replace("e0", "e")
 
 
 def _unit(unit: str, language: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from gradviz.diagnostics import CHECKS, Level
+from gradviz.diagnostics.wording import wording
+from gradviz.texts import LANGUAGES
 from tests.zoo.catalogue import HEALTHY, SICK, Sick, Training, diagnosed
 
 MORE_SEEDS = range(1, 5)
@@ -22,6 +25,10 @@ def check_sick(sick: Sick, folder: Path, seed: int) -> None:
     if sick.layers:
         (told,) = (finding.layers for finding in found if finding.code == sick.code)
         assert told == sick.layers
+    for finding, language in product(found, LANGUAGES):
+        assert (
+            "{" not in wording(finding, language).why
+        )  # each number that the sentence names is in the evidence
     serious = {finding.code for finding in found if finding.level is not Level.INFO}
     assert serious <= {sick.code, *sick.also}
 
