@@ -69,7 +69,7 @@ def watch(
     Returns the recorder, a context manager; `.run_path` is the run's folder. `GRADVIZ_MODE=off`: a no-op.
     Raises WatchError or RunFolderError only if `strict`.
     """
-    place = {"run_dir": run_dir, "name": name, "resume": resume, "strict": strict}
+    place: dict[str, Any] = {"run_dir": run_dir, "name": name, "resume": resume, "strict": strict}
     place |= {"on_finding": on_finding, "forward": forward}
     wanted = {"every": every, "scaler": scaler, "micro": micro, "distributions": distributions}
     try:
