@@ -11,6 +11,8 @@ import contextlib
 import os
 import signal
 import sys
+import time
+from pathlib import Path
 
 import torch
 from torch import distributed, nn
@@ -18,6 +20,7 @@ from torch import distributed, nn
 import gradviz
 
 LENGTH, WINDOWS = 3, 3
+KILLED_AT, LAST_EVENT = 5, 7  # the second micro-step of the second window
 WAYS = ("ddp", "ddp-no-sync", "ddp-no-sync-view", "fsdp", "fsdp-at-the-end")
 
 
@@ -58,7 +61,9 @@ def train(way: str, folder: str, *, rank: int = 0, world_size: int = 1) -> None:
     plain = model()
     net = wrapped(way, plain)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-    with gradviz.watch(plain, optimizer, run_dir=folder, name=way, accumulation_steps=LENGTH, strict=True):
+    with gradviz.watch(
+        plain, optimizer, run_dir=folder, name=way, accumulation_steps=LENGTH, strict=True
+    ) as recorder:
         for number, (inputs, targets) in enumerate(batches(), start=1):
             last = number % LENGTH == 0
             if way == "fsdp-at-the-end":
@@ -70,22 +75,26 @@ def train(way: str, folder: str, *, rank: int = 0, world_size: int = 1) -> None:
             if last:
                 optimizer.step()
                 optimizer.zero_grad()
-            if way == "restarted" and number == 5 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-                die(rank)
+            if way == "restarted" and number == KILLED_AT and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+                die(int(os.environ["RANK"]), recorder.run_path)
 
 
-def die(rank: int) -> None:
-    """Rank 1 vanishes once all has been flushed; its launcher kills the others and starts all anew."""
-    distributed.barrier()
-    if rank == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
+def die(rank: int, run: Path) -> None:
+    """Rank 1 vanishes once all is on disk; the launcher kills the others and starts all anew."""
+    while rank == 1:
+        if len(list(run.glob(f"gradients/rank=*/part-*-{LAST_EVENT:012d}.parquet"))) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.01)
     signal.pause()
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo")
     place, *ways = sys.argv[1:]
-    for one in ways:
-        train(one, place, rank=distributed.get_rank(), world_size=distributed.get_world_size())
-    distributed.destroy_process_group()
+    if ways == ["restarted"]:  # without a group: gloo does not always find its peers a second time
+        train(*ways, place)
+    else:
+        distributed.init_process_group("gloo")
+        for one in ways:
+            train(one, place, rank=distributed.get_rank(), world_size=distributed.get_world_size())
+        distributed.destroy_process_group()
