@@ -9,8 +9,7 @@ saved tensor is changed, and nothing raises.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,8 +39,7 @@ _PRODUCTS = {"MulBackward0", "MulBackward1", "DivBackward0", "DivBackward1"}
 _ADDITIONS = {"AddBackward0", "AddBackward1", "SubBackward0", "SubBackward1", "RsubBackward1"}
 
 
-@dataclass(frozen=True, slots=True)
-class LossAudit:
+class LossAudit(NamedTuple):
     """What one element of the loss weighs in this `backward()`, and how many elements there are.
 
     `weight` is what each element (target, row, pixel) was multiplied by, without the AMP scale: factor / count
@@ -57,9 +55,14 @@ class LossAudit:
 
     def scalars(self) -> dict[str, Scalar]:
         """The columns of `events` that are known: `loss_weight`, `loss_reduction`, `loss_elements`."""
-        code = None if self.reduction is None else _REDUCTIONS.index(self.reduction)
-        named = {"loss_weight": self.weight, "loss_reduction": code, "loss_elements": self.elements}
-        return {name: value for name, value in named.items() if value is not None}
+        named: dict[str, Scalar] = {}
+        if self.weight is not None:
+            named["loss_weight"] = self.weight
+        if self.reduction is not None:
+            named["loss_reduction"] = _REDUCTIONS.index(self.reduction)
+        if self.elements is not None:
+            named["loss_elements"] = self.elements
+        return named
 
 
 UNKNOWN = LossAudit()
@@ -70,11 +73,14 @@ def audit(tensors: Any, *, gradient: Any = None, amp_scale: Scalar | None = None
 
     `amp_scale` is the factor that a GradScaler multiplied the loss by, if it did.
     """
+    recording = torch.is_grad_enabled()
+    torch.set_grad_enabled(False)  # as `no_grad`, in half the time: this is done at every micro-step
     try:
-        with torch.no_grad():
-            return _audit(tensors, gradient, amp_scale)
+        return _audit(tensors, gradient, amp_scale)
     except Exception:  # whatever a graph holds: training goes on, and the weight is unknown
         return UNKNOWN
+    finally:
+        torch.set_grad_enabled(recording)
 
 
 def _audit(tensors: Any, gradient: Any, amp_scale: Scalar | None) -> LossAudit:

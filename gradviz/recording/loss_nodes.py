@@ -89,8 +89,7 @@ def number_of(value: Any) -> Scalar:
         return float(value)
     if value.numel() != 1 or value.is_complex():
         raise NotUnderstoodError
-    value = value.detach()
-    return float(value.item()) if at_hand(value) else _read_later(value.clone())
+    return float(value.item()) if at_hand(value) else _read_later(value.detach().clone())
 
 
 def at_hand(tensor: Tensor) -> bool:
@@ -117,8 +116,9 @@ def _read_later(snapshot: Tensor) -> Callable[[], float]:
 
 def computed(function: Callable[..., float], *numbers: Scalar) -> Scalar:
     """`function` of these numbers, called now, or later where one of them is read later."""
-    if any(callable(number) for number in numbers):
-        return lambda: function(*(number() if callable(number) else number for number in numbers))
+    for number in numbers:
+        if callable(number):
+            return lambda: function(*(number() if callable(number) else number for number in numbers))
     return function(*numbers)
 
 

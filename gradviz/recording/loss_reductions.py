@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -32,8 +31,7 @@ Reduction = Literal["none", "mean", "sum"]
 _EXACT_IN_FLOAT32 = 2**24
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """One reduced loss: its node, the weight of an element (with its sign), and how many elements count."""
 
     node: Any
@@ -42,8 +40,7 @@ class Term:
     elements: Scalar | None
 
 
-@dataclass(frozen=True)
-class Factors:
+class Factors(NamedTuple):
     """What a reduced loss was multiplied by: by the AMP scale's inverse, and by each of `parts`."""
 
     unscaling: Scalar = 1.0
@@ -125,7 +122,7 @@ def _mean(node: Any, factors: Factors, budget: Budget) -> Term:
 
 def _proven(term: Term, proof: Scalar) -> Term:
     elements = None if term.elements is None else times(term.elements, proof)
-    return replace(term, weight=times(term.weight, proof), elements=elements)
+    return term._replace(weight=times(term.weight, proof), elements=elements)
 
 
 def _average(node: Any, factors: Factors, entries: int, elements: Scalar) -> Term:
@@ -166,7 +163,7 @@ def agreed(terms: Sequence[Term]) -> Term:
         return first
     weights = [term.weight for term in terms]
     if all(other.node is first.node for other in others):
-        return replace(first, weight=computed(lambda *known: sum(known), *weights))
+        return first._replace(weight=computed(lambda *known: sum(known), *weights))
     if any(other.reduction != first.reduction for other in others):
         raise NotUnderstoodError
     return Term(first.node, computed(_common, *weights), first.reduction, None)
