@@ -11,6 +11,7 @@ PAGES = {
     "runs": ":material/list:",
     "accumulation": ":material/stacked_line_chart:",
     "gradient_flow": ":material/bar_chart:",
+    "diagnosis": ":material/stethoscope:",
 }
 
 

@@ -52,7 +52,12 @@ def escape(name: str) -> str:
     if len(shown) > NAME_LENGTH:
         half = NAME_LENGTH // 2
         shown = f"{shown[:half]}…{shown[-half:]}"
-    return _LINKS.sub("\u2060", shown).translate(_PUNCTUATION)
+    return literal(shown)
+
+
+def literal(sentence: str) -> str:
+    """A whole sentence, with names from a run in it, as literal text inside Streamlit markdown."""
+    return _LINKS.sub("\u2060", printable(sentence)).translate(_PUNCTUATION)
 
 
 def _visible(letter: str) -> str:

@@ -146,7 +146,7 @@ def test_every_key_that_the_app_says_is_in_the_catalogue() -> None:
 def test_every_key_of_the_catalogue_is_said() -> None:
     """Keys that are put together from parts (`<table>.<name>`) are named by their tables."""
     said = [pattern for pattern in _patterns().values() if pattern.pattern != r"app\.[\w.]+"]
-    tables = ("app.ledger", "app.flow", "app.runs.column")
+    tables = ("app.ledger", "app.flow", "app.runs.column", "app.checks")
     keys = [key for key in catalogue("en") if key.startswith("app.") and not key.startswith(tables)]
     assert [key for key in keys if not any(pattern.fullmatch(key) for pattern in said)] == []
 

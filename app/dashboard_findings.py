@@ -1,0 +1,101 @@
+"""Findings of a run, made once and kept until the run changes; shared by all readers of this server."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import streamlit as st
+from dashboard_reading import KEPT, Picture, Reading
+from dashboard_words import Language
+
+from gradviz.analysis import EvidenceSeries
+from gradviz.diagnostics import Diagnosis, Finding, Level, examine
+from gradviz.errors import GradvizError
+from gradviz.figures import plot_evidence
+from gradviz.store import Run
+
+VERDICTS = 10_000  # kept; a verdict is a word and a number
+ROWS_TO_LOOK_AT = 4_000_000  # a longer run is examined when its page is opened, not in passing
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The worst level that was found in a run, None for nothing, and how many findings there are."""
+
+    level: Level | None
+    count: int
+
+
+def diagnosis(reading: Reading) -> Diagnosis:
+    """What the checks say of the run as it stands."""
+    found = _diagnosis(reading.stamp, reading.run)
+    _remember(reading.stamp, found)
+    return found
+
+
+def draw_evidence(reading: Reading, place: int, finding: Finding, language: Language) -> Picture | None:
+    """The evidence of the `place`-th finding; None where there is nothing to plot."""
+    if finding.series is None:
+        return None
+    return _draw_evidence(reading.stamp, place, finding.series, finding.layers, language)
+
+
+def verdict(reading: Reading) -> Verdict | None:
+    """What is known of a run already; None where it was not looked at as it stands."""
+    return _verdicts().get(reading.stamp)
+
+
+def is_too_large(reading: Reading) -> bool:
+    """Whether examining the run would hold a page up that is about something else."""
+    return len(reading.run.layers) * ((reading.run.last_event or 0) + 1) > ROWS_TO_LOOK_AT
+
+
+def look(readings: list[Reading], seconds: float) -> bool:
+    """Examine some of the runs, at least one, for about `seconds`; returns whether all have a verdict now."""
+    end = time.monotonic() + seconds
+    for reading in readings:
+        if verdict(reading) is None:
+            if time.monotonic() > end:
+                return False
+            _remember(reading.stamp, _examined_or_none(reading))
+    return True
+
+
+def _examined_or_none(reading: Reading) -> Diagnosis | None:
+    try:
+        return examine(reading.run)
+    except (GradvizError, OSError):  # deleted or damaged since it was listed: its own page says so
+        return None
+
+
+def _remember(stamp: int, found: Diagnosis | None) -> None:
+    known = _verdicts()
+    if stamp not in known and len(known) >= VERDICTS:
+        known.pop(next(iter(known)), None)
+    if found is None:
+        known[stamp] = Verdict(None, -1)
+    else:
+        worst = found.findings[0].level if found.findings else None
+        known[stamp] = Verdict(worst, len(found.findings))
+
+
+@st.cache_resource(show_spinner=False)
+def _verdicts() -> dict[int, Verdict]:
+    return {}
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _diagnosis(stamp: int, _run: Run) -> Diagnosis:  # noqa: ARG001  # `stamp` is the cache key
+    return examine(_run)
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
+def _draw_evidence(
+    stamp: int,  # noqa: ARG001  # `stamp` and `place` are the cache key
+    place: int,  # noqa: ARG001
+    _series: EvidenceSeries,
+    layers: tuple[str, ...],
+    language: Language,
+) -> Picture:
+    return Picture.of(plot_evidence(_series, layers=layers, language=language), _series)
