@@ -1,6 +1,6 @@
 """The confusion matrix of the checks: real trainings with known faults, and healthy ones.
 
-`python benchmarks/zoo.py --seeds 5` trains each of them that often and prints, for each code, in how many of the
+`python benchmarks/zoo.py --seeds 5 --first 100` trains each of them that often and prints, for each code, in how many of the
 trainings that have the fault it was raised, and in how many of those that do not it was raised as a warning or an
 error.
 """
@@ -27,7 +27,9 @@ def examined(training: Training, seed: int) -> Diagnosis:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seeds", type=int, default=3)
-    seeds = range(arguments.parse_args().seeds)
+    arguments.add_argument("--first", type=int, default=0, help="the first seed")
+    asked = arguments.parse_args()
+    seeds = range(asked.first, asked.first + asked.seeds)
     trained: Counter[str] = Counter()
     raised: Counter[str] = Counter()
     placed: Counter[str] = Counter()

@@ -173,6 +173,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import gradviz", set()),
         ("from gradviz.cli import main", {"typer", "rich"}),
         ("import gradviz.store, gradviz.analysis", {"numpy", "pyarrow", "pandas"}),
+        ("import gradviz.diagnostics", {"numpy"}),
         ("import gradviz.figures", {"numpy", "plotly"}),
     ],
 )
