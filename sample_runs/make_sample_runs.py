@@ -153,12 +153,38 @@ def healthy_transformer(run_dir: Path, name: str) -> None:
           n=8, name=name, run_dir=run_dir)  # fmt: skip
 
 
+def mixed_precision(run_dir: Path, name: str) -> None:
+    """float16 autocast under a GradScaler that starts too high, and clipping of the unscaled gradient."""
+    model = nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10),
+    )  # fmt: skip
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**22, growth_interval=40)
+    with gradviz.watch(
+        model, optimizer, run_dir=run_dir, name=name, accumulation_steps=4, strict=True
+    ) as recorder:
+        for batches in digit_batches(batch=32, epochs=4):
+            for window in windows_of(batches, 4):
+                for inputs, labels in window:
+                    with torch.autocast("cpu", dtype=torch.float16):
+                        loss = F.cross_entropy(model(inputs), labels)
+                    recorder.log(samples=len(labels))
+                    scaler.scale(loss / len(window)).backward()
+                scaler.unscale_(optimizer)
+                nn.utils.clip_grad_norm_(model.parameters(), 2.0)
+                scaler.step(optimizer)
+                scaler.update()
+                optimizer.zero_grad()
+
+
 SAMPLES: dict[str, Callable[[Path, str], None]] = {
     "healthy-digits-n4-short-last-window": healthy_digits,
     "never-resets": never_resets,
     "vanishing-deep-sigmoid": vanishing_sigmoid,
     "diverges-to-nan": diverges_to_nan,
     "healthy-transformer-n8": healthy_transformer,
+    "mixed-precision-clipped": mixed_precision,
 }
 
 

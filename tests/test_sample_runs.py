@@ -89,6 +89,14 @@ def test_the_transformer_has_windows_of_eight() -> None:
     assert set(frame["reset"]) == {"clean"}
 
 
+def test_mixed_precision_skips_at_first_and_clips() -> None:
+    frame = ledger("mixed-precision-clipped")
+    assert frame["skipped"].iloc[0]
+    assert 0 < frame["skipped"].sum() < 10
+    assert (frame["amp_scale"].iloc[-1] < frame["amp_scale"].iloc[0]) and frame["consumed"].iloc[-1]
+    assert (frame["clip"] < 0.999).any()
+
+
 def test_recording_one_again_gives_the_same_numbers(tmp_path: Path) -> None:
     name = "vanishing-deep-sigmoid"
     again = gradviz.open_run(script().record(name, tmp_path))

@@ -93,12 +93,15 @@ def test_what_is_written_is_what_the_page_says(run: Path) -> None:
     assert b"ARROW:schema" not in pq.read_metadata(path).metadata
 
 
-def test_a_run_of_the_first_version_lacks_the_weights_and_says_so() -> None:
-    """The shipped samples were recorded before these columns came: null, and the rest as it was."""
-    old = next(
-        path for path in sorted((PAGE.parent / "sample_runs").iterdir()) if (path / "run.json").exists()
-    )
-    rows = open_run(old).gradients(phases="update")
-    stored = pq.ParquetFile(next((old / "gradients" / "rank=0").glob("part-*"))).schema_arrow.names
-    assert ("weight_l2" in stored) == bool(rows["weight_l2"].notna().any())
-    assert rows["mean_abs"].notna().any()
+def test_a_run_of_the_first_columns_is_read_as_it_was() -> None:
+    """Recorded before the weights, the ranks and the segments came: nulls where it has nothing, the rest as it was."""
+    run = open_run(PAGE.parent / "tests" / "golden" / "first-columns")
+    rows = run.gradients(phases="update")
+    stored = pq.ParquetFile(next((run.path / "gradients" / "rank=0").glob("part-*"))).schema_arrow.names
+    assert "weight_l2" not in stored
+    assert rows[["weight_l2", "step_l2", "unchanged"]].isna().all(axis=None)
+    assert (len(rows), rows["update"].nunique(), rows["layer"].nunique()) == (240, 30, 8)
+    assert rows["mean_abs"].astype("float64").sum() == pytest.approx(5.64769019, rel=1e-6)
+    assert run.state == "finished"
+    assert run.verify() == []
+    assert len(run.segments) == 1
