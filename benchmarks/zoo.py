@@ -1,8 +1,8 @@
 """The confusion matrix of the checks: real trainings with known faults, and healthy ones.
 
-`python benchmarks/zoo.py --seeds 5 --first 100` trains each of them that often and prints, for each code, in how many of the
-trainings that have the fault it was raised, and in how many of those that do not it was raised as a warning or an
-error.
+`python benchmarks/zoo.py --seeds 5 --first 100` trains each of them that often and prints, for each code, in how many
+of the trainings that have the fault it was raised, and in how many of those that do not it was raised as a warning or
+an error.
 """
 
 from __future__ import annotations

@@ -58,7 +58,8 @@ class Ratio:
 
 @dataclass(frozen=True)
 class NoiseScale:
-    """The noise scale of a run, in `unit` ("samples", or "micro-batches" where their size is not known).
+    """The noise scale of a run, in `unit`: "samples" where they are given or logged, else "elements" of the
+    loss (samples, tokens, pixels), else "micro-batches".
 
     `total` is that of the whole model over the last half of the usable windows; `layers` the same, each layer alone.
     `blocks` are pooled over consecutive windows, `updates` [len(blocks)] is where each ends. `window` is the size of
@@ -80,8 +81,8 @@ def noise_scale(run: Run, *, samples: float | None = None, dataset_size: int | N
     Args:
         run: a run whose windows have two micro-steps or more, of one rank (open one of several by `rank=`). Where
             ranks average their gradients, sums and increments of one rank do not belong together: nothing is resolved.
-        samples: samples (or tokens) in a micro-batch; default: what was logged as `samples`, else what the loss
-            counted as its elements. Without any of them the unit is the micro-batch.
+        samples: samples (or tokens) in a micro-batch; default: what was logged as `samples`; else the unit is
+            what the loss counts as its elements; without either, the micro-batch.
         dataset_size: samples of the data set, if each epoch visits each of them once; corrects for that.
 
     Raises QueryError where a number is not positive.
@@ -156,12 +157,17 @@ def _fieller(a: float, t: float, va: float, vt: float, cov: float) -> tuple[floa
 
 
 def _sizes(story: RunStory, samples: float | None) -> tuple[str, Floats]:
-    """Samples of each micro-step [M], and what they are counted in."""
-    sizes = story.samples if samples is None else np.full(len(story.micro.window), float(samples))
-    known = sizes > 0
-    if known.all() and len(known):
-        return "samples", sizes
-    return "micro-batches", np.ones(len(story.micro.window))
+    """Size of each micro-step [M], and what it is counted in."""
+    count = len(story.micro.window)
+    given = np.full(count, np.nan if samples is None else float(samples))
+    for unit, sizes in (
+        ("samples", given),
+        ("samples", story.micro.samples),
+        ("elements", story.micro.loss_elements),
+    ):
+        if count and (sizes > 0).all():
+            return unit, sizes
+    return "micro-batches", np.ones(count)
 
 
 def _layer_squares(story: RunStory) -> tuple[Floats, Floats]:

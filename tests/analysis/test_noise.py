@@ -89,6 +89,7 @@ def test_weighted_windows_are_unbiased() -> None:
         factors += [1 / size.sum()] * 3
     story = made_story(windows, micro={"loss_weight": factors, "loss_elements": sizes})
     noise = noise_of(story)
+    assert noise.unit == "elements"
     assert noise.total.value == pytest.approx(7, rel=0.08)
     assert noise.total.signal == pytest.approx(np.sum(weight**2), rel=0.03)
     as_if_equal = noise_of(made_story(windows), samples=float(np.mean(sizes)))
