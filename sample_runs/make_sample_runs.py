@@ -172,7 +172,7 @@ def mixed_precision(run_dir: Path, name: str) -> None:
                     recorder.log(samples=len(labels))
                     scaler.scale(loss / len(window)).backward()
                 scaler.unscale_(optimizer)
-                nn.utils.clip_grad_norm_(model.parameters(), 2.0)
+                nn.utils.clip_grad_norm_(model.parameters(), 1.3)
                 scaler.step(optimizer)
                 scaler.update()
                 optimizer.zero_grad()
