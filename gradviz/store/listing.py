@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from gradviz.errors import RunFormatError, RunNotFoundError
 from gradviz.schema import FORMAT_MARK, RunState
 from gradviz.store import manifest as manifests
 from gradviz.store.mirror import copies_at
-from gradviz.store.rank_files import ranks_of
+from gradviz.store.rank_files import ranks_named, ranks_of
 from gradviz.store.standing import standing_of
 from gradviz.store.urls import is_url
 
@@ -48,32 +48,34 @@ def list_runs(folder: str | Path) -> list[RunSummary]:
     URL the runs directly below it are listed; `path` is then that of a copy, which `open_run` fills.
     """
     place = copies_at(folder) if isinstance(folder, str) and is_url(folder) else Path(folder)
-    found = [summary for path in _run_folders(place, DEPTH) if (summary := _summary(path)) is not None]
+    folders = _run_folders(place, DEPTH)
+    found = [summary for path, names in folders if (summary := _summary(path, names)) is not None]
     return sorted(found, key=lambda summary: (summary.created, summary.path.name), reverse=True)
 
 
-def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
+def _run_folders(folder: Path, depth: int) -> Iterator[tuple[Path, list[str]]]:
+    """Folders with a `run.json`, and the names in each."""
     try:
         with os.scandir(folder) as entries:
             inside = list(entries)
     except OSError:
         return
     if any(entry.name == manifests.FILE_NAME for entry in inside):
-        yield folder
+        yield folder, [entry.name for entry in inside]
     elif depth:
         for entry in inside:
             if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
                 yield from _run_folders(Path(entry.path), depth - 1)
 
 
-def _summary(path: Path) -> RunSummary | None:
+def _summary(path: Path, names: Sequence[str]) -> RunSummary | None:
     try:
         manifest = manifests.read_manifest(path)
     except RunNotFoundError:
         return None
     except RunFormatError as error:
         return None if _is_foreign(path) else _problem(path, str(error))
-    ranks = ranks_of(path)
+    ranks = sorted(ranks_named(names)) or ranks_of(path)
     standing = standing_of(path, ranks)
     last = standing.last_event_at
     layers = manifest.get("layers")
