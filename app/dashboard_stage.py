@@ -140,6 +140,8 @@ def _headline(summary: RunSummary) -> str:
 def _damage(reading: Reading) -> None:
     """What is missing is said before anything is drawn."""
     run = reading.run
+    if missing := run.missing_ranks:
+        st.warning(say("damage.ranks", ranks=", ".join(map(str, missing))), icon=":material/group_off:")
     if run.dropped:
         st.warning(say("damage.dropped", count=run.dropped), icon=":material/water_drop:")
     if run.damaged:

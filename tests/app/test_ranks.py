@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.opening import PAGES, Open, assert_sound
+from tests.app.opening import PAGES, Open, assert_sound, spoken
 from tests.app.recorded import record_run
-from tests.distributed.ranked_runs import Training, record_sharded
+from tests.distributed.ranked_runs import Training, cuts, elements, record_sharded, start
 
 RUN_PAGES = [page for page in PAGES if page in ("accumulation", "gradient_flow")]
 
@@ -55,3 +55,15 @@ def test_a_rank_that_is_not_there_shows_all(open_page: Open, folder: Path, rank:
     app = open_page("accumulation", run=run.name, rank=rank)
     assert_sound(app)
     assert rank_menus(app)[0].value == "all"  # type: ignore[attr-defined]
+
+
+def test_ranks_that_recorded_nothing_are_said(open_page: Open, folder: Path) -> None:
+    training = Training.random(2)
+    cut = cuts(training.layers, 3)[1]
+    writer = start(folder, training.layers, 1, 3, shards=elements(cut))
+    for event in range(training.events):
+        writer.put(training.record(event, cut))
+    writer.close()
+    app = open_page("accumulation", run=writer.path.name)
+    assert_sound(app)
+    assert "rank 0, 2 recorded nothing here" in spoken(app).replace("\\", "")
