@@ -87,7 +87,11 @@ def _sentence(shown: Sequence[Sawtooth], language: str) -> str:
     if broken:
         first = min(_first_nonfinite(one) for one in broken)
         words = {"update": first[1], "micro_step": first[2]}
-        sentences.insert(0, text("figure.sawtooth.nonfinite", language, **words))
+        key = "nonfinite" if any(map(_ends_nonfinite, broken)) else "nonfinite_once"
+        sentences.insert(0, text(f"figure.sawtooth.{key}", language, **words))
+    skipped = max(int(one.skipped.sum()) for one in shown)
+    if skipped:
+        sentences.insert(0, text("figure.sawtooth.skipped", language, count=skipped))
     edited = max(one.edited_total for one in shown)
     if edited:
         sentences.append(text("figure.sawtooth.edited", language, count=edited))
@@ -101,6 +105,12 @@ def _sentence(shown: Sequence[Sawtooth], language: str) -> str:
 def _first_nonfinite(one: Sawtooth) -> tuple[int, int, int]:
     row = int(np.argmax(one.cleared_nonfinite > 0))
     return int(one.event[row]), int(one.update[row]), int(one.micro_step[row])
+
+
+def _ends_nonfinite(one: Sawtooth) -> bool:
+    """Whether the last window with a gradient is not finite: what was lost does not come back."""
+    last = one.window[one.phase == Phase.MICRO_STEP]
+    return bool(len(last)) and bool((one.cleared_nonfinite[one.window == last[-1]] > 0).any())
 
 
 def _lay_out(

@@ -37,12 +37,18 @@ def test_the_ledger_says_skipped_and_not_consumed() -> None:
 
 def test_the_picture_marks_it_and_no_diamond_says_consumed() -> None:
     gradients, events = skipped_run()
+    after = (gradients["update"] > 1) & gradients["nonfinite"].notna()
+    gradients.loc[after, ["mean_abs", "micro_mean_abs", "nonfinite"]] = [1.0, 0.5, 0]  # it recovered
     one = sawtooth(gradients, layer=str(gradients["layer"].cat.categories[0]), events=events)
     assert (
         np.flatnonzero(one.skipped).tolist() == np.flatnonzero((one.phase == 3) & (one.update == 1)).tolist()
     )
     assert not (one.rescaled & one.skipped).any()
     assert thin_windows(one, points=8).skipped.sum() <= 1
+    words = plot_sawtooth(one).layout.title.subtitle.text
+    assert words.startswith(
+        "Updates skipped by the GradScaler: 1. NaN or Inf first at update 1, micro-step 2;"
+    )
     names = {trace.name: trace for trace in plot_sawtooth(one).data}
     assert len(names["update skipped by the GradScaler"].x) == 1
     assert set(names["update skipped by the GradScaler"].x).isdisjoint(names["consumed by the optimizer"].x)
