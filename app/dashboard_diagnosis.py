@@ -92,14 +92,14 @@ def _card(reading: Reading, place: int, finding: Finding, *, is_open: bool) -> N
         with said:
             st.markdown(f"**{say('diagnosis.why')}**")
             st.markdown(literal(words.why))
-            _layers(finding)
+            _layers(finding, words.why)
             st.markdown(f"**{say('diagnosis.advice')}**")
             st.markdown(literal(words.advice))
+            st.code(words.paste, language="python")
         with shown:
             picture = draw_evidence(reading, place, finding, language())
             if picture is not None:
                 _evidence(name, picture)
-        st.code(words.paste, language="python")
         if finding.update is not None:
             _links(reading, finding, finding.update)
 
@@ -122,9 +122,10 @@ def _where(finding: Finding) -> str:
     return say("diagnosis.where_micro_step", update=finding.update, micro_step=finding.micro_step)
 
 
-def _layers(finding: Finding) -> None:
+def _layers(finding: Finding, why: str) -> None:
+    """The layers concerned, unless the sentence has named them all."""
     names = finding.layers
-    if not names:
+    if all(name in why for name in names):
         return
     if len(names) <= NAMED:
         st.caption(say("diagnosis.layers", names=say_plain("diagnosis.comma").join(names)))

@@ -10,6 +10,7 @@ import dashboard_view as view
 import streamlit as st
 from dashboard_catalogue import Shelf, open_summary
 from dashboard_columns import Columns, moments, numbers, picture, texts
+from dashboard_findings import is_too_large, look, verdict
 from dashboard_reading import Reading
 from dashboard_sections import snippet
 from dashboard_sparkline import sparkline
@@ -18,9 +19,10 @@ from dashboard_words import printable, say, say_plain
 
 from gradviz.errors import GradvizError
 from gradviz.schema import RunState
-from gradviz.store import Run, RunSummary
+from gradviz.store import RunSummary
 
-ROWS = 25  # a page; sparklines are read for the page at hand only
+ROWS = 25  # a page; sparklines and findings are read for the page at hand only
+LOOK_SECONDS, LOOK_EVERY = 0.3, 0.5  # findings come in a few runs at a time: the table stands at once
 
 SIGNS = {
     RunState.LIVE: "●",
@@ -62,14 +64,38 @@ def show_shelf(shelf: Shelf, runs: Mapping[str, RunSummary], wanted: str) -> Non
 def _table(shelf: str, runs: Mapping[str, RunSummary]) -> None:
     page = _page_of(len(runs)) if shelf == "recorded" else 1
     visible = dict(islice(runs.items(), (page - 1) * ROWS, page * ROWS))
-    rows = [_row(summary) for summary in visible.values()]
+    opened = {run_id: _reading_or_none(summary) for run_id, summary in visible.items()}
+    unread = [
+        one for one in opened.values() if one is not None and verdict(one) is None and not is_too_large(one)
+    ]
+
+    def rows() -> None:
+        _rows(shelf, page, len(runs), visible, opened)
+        if unread and look(unread, LOOK_SECONDS):
+            st.rerun()  # every verdict is known: the table once more, without the clock
+
+    st.fragment(rows, run_every=LOOK_EVERY if unread else None)()
+
+
+def _rows(
+    shelf: str,
+    page: int,
+    count: int,
+    visible: Mapping[str, RunSummary],
+    opened: Mapping[str, Reading | None],
+) -> None:
+    rows = [_row(summary, opened[run_id]) for run_id, summary in visible.items()]
+    columns = _columns()
+    if not any(row["lost"] for row in rows):
+        del columns["lost"]
+        rows = [{name: cell for name, cell in row.items() if name != "lost"} for row in rows]
     chosen = st.dataframe(
         rows,
-        key=f"table.{shelf}.{page}.{len(runs)}",
+        key=f"table.{shelf}.{page}.{count}",
         hide_index=True,
         row_height=44,
         height="content",
-        column_config=_columns(),
+        column_config=columns,
         on_select="rerun",
         selection_mode=["single-row", "single-cell"],
     )
@@ -87,20 +113,36 @@ def _open(run_id: str) -> None:
     st.switch_page("app_pages/accumulation.py", query_params={"run": run_id})
 
 
-def _row(summary: RunSummary) -> dict[str, object]:
-    run = _opened_or_none(summary)
-    losses = {"dropped": summary.dropped, "damaged": len(run.damaged) if run is not None else 0}
+def _row(summary: RunSummary, reading: Reading | None) -> dict[str, object]:
+    damaged = len(reading.run.damaged) if reading is not None else 0
     return {
         "state": f"{SIGNS[summary.state]} {say_plain(f'state.{summary.state.value}')}",
         "name": printable(summary.name),
-        "teeth": sparkline(run, Reading.of(run).stamp) if run is not None else "",
+        "findings": _findings(reading),
+        "teeth": sparkline(reading.run, reading.stamp) if reading is not None else "",
         "model": printable(summary.model_class),
         "layers": summary.layers,
         "windows": summary.updates or 0,
         "accumulation_steps": summary.accumulation_steps,
         "created": summary.created,
-        "lost": _losses(losses, summary.problem),
+        "lost": _losses({"dropped": summary.dropped, "damaged": damaged}, summary.problem),
     }
+
+
+def _findings(reading: Reading | None) -> str:
+    """The worst level and the number of findings, as far as they are known."""
+    if reading is None:
+        return say_plain("verdict.unknown")
+    known = verdict(reading)
+    if known is None:
+        return say_plain("verdict.large" if is_too_large(reading) else "verdict.later")
+    if known.count < 0:
+        return say_plain("verdict.unknown")
+    return (
+        say_plain("verdict.none")
+        if known.level is None
+        else say_plain(f"verdict.{known.level}", count=known.count)
+    )
 
 
 def _losses(losses: Mapping[str, int], problem: str | None) -> str:
@@ -112,16 +154,16 @@ def _losses(losses: Mapping[str, int], problem: str | None) -> str:
 def _columns() -> Columns:
     table = "runs.column"
     return (
-        texts(table, state=105, name=230, model=115, lost=115)
-        | numbers(table, layers=("%d", 65), windows=("%d", 75), accumulation_steps=("%d", 75))
+        texts(table, state=100, name=185, findings=105, model=100, lost=115)
+        | numbers(table, layers=("%d", 60), windows=("%d", 70), accumulation_steps=("%d", 70))
         | picture(table, "teeth", 215)
-        | moments(table, "created", 135)
+        | moments(table, "created", 125)
     )
 
 
-def _opened_or_none(summary: RunSummary) -> Run | None:
+def _reading_or_none(summary: RunSummary) -> Reading | None:
     try:
-        return open_summary(summary) if summary.problem is None else None
+        return Reading.of(open_summary(summary)) if summary.problem is None else None
     except (GradvizError, OSError):  # deleted or damaged since the listing: the row stays, without a curve
         return None
 

@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "app")]
 REPEATS = 15
 MEGABYTES_ALLOWED = 250.0
 MILLISECONDS_ALLOWED = 100.0
-PAGES = ("runs", "accumulation", "gradient_flow")
+PAGES = ("runs", "accumulation", "gradient_flow", "diagnosis")
 
 
 def main() -> int:

@@ -46,7 +46,7 @@ class LayerBars:
         self.axis.draw_shelves(self.figure, vertical=self.horizontal)
 
     def _bars(self, words: str) -> None:
-        base = self.axis.bottom
+        base = self.axis.bottom if self.axis.log else 0.0
         known = np.isfinite(self.series.y) & (self.series.y != 0)
         heights = np.where(known, self.series.y - base, np.nan)
         self._add(go.Bar, heights, words, base=base, marker={"color": self._colours(), "line": {"width": 0}})

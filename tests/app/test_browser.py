@@ -20,7 +20,12 @@ pytestmark = [
 ]
 
 SAMPLES = sorted(path.parent.name for path in sample_folder().glob("*/run.json"))
-TITLES = {"runs": "Runs", "accumulation": "Accumulation", "gradient_flow": "Gradient flow"}
+TITLES = {
+    "runs": "Runs",
+    "accumulation": "Accumulation",
+    "gradient_flow": "Gradient flow",
+    "diagnosis": "Diagnosis",
+}
 HOSTILE = "![](http://example.invalid/beacon.png)"
 # Streamlit looks for its server below the page's own path first; these two answers 404 are its own.
 PROBES = re.compile(r"/_stcore/(health|host-config)$")
