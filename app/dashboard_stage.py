@@ -20,10 +20,11 @@ from dashboard_catalogue import (
 from dashboard_reading import Reading
 from dashboard_sections import page_head, section, snippet
 from dashboard_widgets import pick_from_menu
-from dashboard_words import printable, say, say_plain
+from dashboard_words import language, literal, printable, say, say_plain
 
 from gradviz.schema import RunState
 from gradviz.store import RunSummary
+from gradviz.texts import catalogue, text
 
 MENU_LENGTH = 500  # runs in the menu; the table on the page Runs has all of them
 REFRESH_SECONDS = 2.0
@@ -91,6 +92,7 @@ def _show(listed: RunSummary, rank: int | None, draw: Callable[[Reading], None],
             draw(reading)
         with top:  # filled last: a page that fails its checksum is found when it is read
             _damage(reading)
+            _hidden(reading)
 
 
 def _run_menu(runs: dict[str, RunSummary], run_id: str) -> None:
@@ -135,6 +137,13 @@ def _headline(summary: RunSummary) -> str:
     if state is RunState.LIVE and summary.seconds_since_last_event is not None:
         facts.insert(0, say("live.last_event", seconds=round(summary.seconds_since_last_event)))
     return "  ·  ".join([badge, *facts])
+
+
+def _hidden(reading: Reading) -> None:
+    """What the set-up of the training hides is said, for it is drawn nowhere."""
+    for code in reading.run.metadata.get("not_visible") or ():
+        if f"hidden.{code}" in catalogue("en"):
+            st.caption(literal(text(f"hidden.{code}", language())))
 
 
 def _damage(reading: Reading) -> None:

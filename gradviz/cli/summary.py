@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradviz.cli.terminal import print_facts, print_json, say, shown
+from gradviz.texts import catalogue, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,20 +32,23 @@ class Windows:
     resets: Mapping[str, int]
     edited: int
     nonfinite: int
+    skipped: int
 
 
 def count_windows(run: Run) -> Windows:
     """Count the windows of `run` as its ledger tells them; nothing is counted modulo n."""
     lengths: Counter[int] = Counter()
     resets: Counter[str] = Counter()
-    consumed = edited = nonfinite = 0
+    consumed = edited = nonfinite = skipped = 0
     for ledger in _ledgers(run):
         lengths.update(map(int, ledger["length"]))
         resets.update(map(str, ledger["reset"]))
         consumed += int(ledger["consumed"].sum())
+        skipped += int(ledger["skipped"].sum())
         edited += int((ledger["edits"] > 0).sum())
         nonfinite += int((ledger["nonfinite"] > 0).sum())
-    return Windows(lengths.total(), dict(sorted(lengths.items())), consumed, dict(resets), edited, nonfinite)
+    counted = dict(sorted(lengths.items()))
+    return Windows(lengths.total(), counted, consumed, dict(resets), edited, nonfinite, skipped)
 
 
 def _ledgers(run: Run) -> Iterator[pd.DataFrame]:
@@ -58,7 +62,8 @@ def _ledgers(run: Run) -> Iterator[pd.DataFrame]:
     size = max(1, _ROWS_AT_ONCE // rows_of_an_update)
     for start in range(first, last + 1, size):
         piece = (start, start + size - 1)
-        yield window_ledger(run.gradients(updates=piece, columns=_LEDGER_COLUMNS)).frame
+        events = run.events(updates=piece)
+        yield window_ledger(run.gradients(updates=piece, columns=_LEDGER_COLUMNS), events).frame
 
 
 def print_summary(path: Path, *, rank: int | None = None, as_json: bool) -> None:
@@ -71,8 +76,16 @@ def print_summary(path: Path, *, rank: int | None = None, as_json: bool) -> None
         print_json(_as_json(run, windows))
         return
     print_facts(_facts(run, windows))
+    for code in run.metadata.get("not_visible") or ():
+        say(hidden(code), style="dim")
     for part in run.damaged:
         say(f"damaged, not shown: {shown(part.path)}: {shown(part.reason)}", style="yellow")
+
+
+def hidden(code: object) -> str:
+    """The sentence for a code of `not_visible`; an unknown one, of a newer version, stands for itself."""
+    key = f"hidden.{code}"
+    return text(key) if key in catalogue("en") else f"not visible: {shown(code)}"
 
 
 def _as_json(run: Run, windows: Windows) -> dict[str, object]:
@@ -113,6 +126,7 @@ def _facts(run: Run, windows: Windows) -> list[tuple[str, object]]:
         ("windows", f"{windows.observed}, {windows.consumed} of them consumed by an update"),
         ("lengths", _lengths(windows.lengths, declared)),
         ("resets", ", ".join(f"{count} {how}" for how, count in windows.resets.items()) or None),
+        ("skipped", f"{windows.skipped} updates, by the GradScaler" if windows.skipped else None),
         ("edits", f"in {windows.edited} windows" if windows.edited else None),
         ("not finite", f"{windows.nonfinite} windows" if windows.nonfinite else None),
         ("dropped", f"{run.dropped} events" if run.dropped else None),

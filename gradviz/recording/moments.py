@@ -45,7 +45,7 @@ def coefficient(accumulated: Sums, consumed: Sums, slots: list[int]) -> Callable
 
     def ratio() -> float:
         before, after = accumulated()[slots, SQUARES].sum(), consumed()[slots, SQUARES].sum()
-        found = math.sqrt(after / before) if before > 0 else math.nan
+        found = math.sqrt(after / before) if 0 < before < math.inf else math.nan
         if not math.isfinite(found):
             raise ValueError("no finite gradient had accumulated")
         return found

@@ -79,7 +79,7 @@ class Observer:
 
     def end_backward(self) -> None:
         """A `micro_step`, if this backward reached a watched parameter at all."""
-        if not self._board.finish(self.slots) and not self.surroundings.hides_micro_steps:
+        if not self._board.finish(self.slots) and not self.surroundings.counts_unseen():
             return
         self._emit_what_came_before()
         self._windows.count()

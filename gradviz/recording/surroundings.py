@@ -16,14 +16,15 @@ from gradviz.recording.scalars import learning_rate
 from gradviz.schema import Scalar
 
 Describe = Callable[..., None]
+HELD_BACK = "fsdp-accumulated-gradient"
 
 
 class Surroundings:
     """Knows the optimizers of the watched parameters and describes the run as it learns."""
 
     def __init__(self, watched: WatchedParameters, describe: Describe) -> None:
-        self.hides_micro_steps = watched.sharded  # FSDP2 hands over nothing until it synchronises
         self._watched, self._describe = watched, describe
+        self._hidden: list[str] = []
         self._optimizers: list[weakref.ref[Optimizer]] = []
         self._facts: list[dict[str, Any]] = []
         self._told = False
@@ -56,9 +57,17 @@ class Surroundings:
         facts: dict[str, Any] = {"training_modules": {"batchnorm": self._watched.training_batch_norms()}}
         if fired:
             facts["forward_order"] = self._watched.forward_order(fired)
-        if hidden := self._watched.not_visible():
-            facts["not_visible"] = hidden
+        self._hidden += self._watched.not_visible()
+        if self._hidden:
+            facts["not_visible"] = list(self._hidden)
         self._describe(**facts)
+
+    def counts_unseen(self) -> bool:
+        """A backward left no trace: whether it is a micro-step all the same. FSDP2 may keep it back for a while."""
+        if self._watched.sharded and HELD_BACK not in self._hidden:
+            self._hidden.append(HELD_BACK)
+            self._describe(not_visible=list(self._hidden))
+        return self._watched.sharded
 
 
 def _settings(optimizer: Optimizer) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,12 @@ def test_ranks_that_recorded_nothing_are_said(open_page: Open, folder: Path) -> 
     app = open_page("accumulation", run=writer.path.name)
     assert_sound(app)
     assert "rank 0, 2 recorded nothing here" in spoken(app).replace("\\", "")
+
+
+def test_what_the_training_hides_is_said(open_page: Open, folder: Path) -> None:
+    run = record_sharded(folder, Training.random(4), 2)
+    manifest = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(manifest | {"not_visible": ["fsdp-micro-gradient", "newer"]}))
+    app = open_page("accumulation", run=run.name)
+    assert_sound(app)
+    assert "not visible under FSDP2" in spoken(app).replace("\\", "")

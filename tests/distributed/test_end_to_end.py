@@ -112,8 +112,9 @@ def test_what_fsdp_hides_until_the_end_is_missing_and_said(runs: dict[str, Run])
     frame = run.gradients(phases="micro_step")
     before = frame[frame["micro_step"] < LENGTH]
     assert before[["mean_abs", "l2", "max_abs", "nonfinite", "micro_l2"]].isna().all().all()
+    assert set(run.metadata["not_visible"]) == {"fsdp-micro-gradient", "fsdp-accumulated-gradient"}
+    assert runs["fsdp"].metadata["not_visible"] == ["fsdp-micro-gradient"]
     for way in ("fsdp", "fsdp-at-the-end"):
-        assert runs[way].metadata["not_visible"] == ["fsdp-micro-gradient"]
         assert runs[way].gradients()["micro_l2"].isna().all()
     assert runs["ddp"].metadata["not_visible"] == ["ddp-average-of-micro-gradients"]
 
