@@ -28,11 +28,38 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "REFRESH_SECONDS", 0.0)
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(scope="module")
+def object_store() -> Iterator[str]:
+    """The address of an object store that speaks S3, on this machine, with a bucket."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    with pytest.MonkeyPatch.context() as patched:
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        address = "http://{}:{}".format(*server.get_host_and_port())
+        keys = {
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        for name, value in (keys | {"AWS_ENDPOINT_URL": address}).items():
+            patched.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        yield address
+        server.stop()
+        fsspec.filesystem("s3").clear_instance_cache()
+
+
+@pytest.fixture(params=["memory", "file", "s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A folder of runs on a file system of fsspec."""
     if request.param == "file":
         yield f"file://{tmp_path}/there/runs"
+        return
+    if request.param == "s3":
+        request.getfixturevalue("object_store")
+        yield f"s3://bucket/{tmp_path.name}/runs"
         return
     yield "memory://bucket/runs"
     fsspec.filesystem("memory").store.clear()
