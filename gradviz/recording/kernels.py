@@ -44,7 +44,7 @@ def _bit_cast(source: Any, target: Any) -> Any:
     return cast
 
 
-_as_float32s, _as_int32s = pointer_cast(types.float32), pointer_cast(types.int32)
+as_float32s, _as_int32s = pointer_cast(types.float32), pointer_cast(types.int32)
 _as_float64s, _as_int64s = pointer_cast(types.float64), pointer_cast(types.int64)
 _float32_of, _float64_of = _bit_cast(types.int32, types.float32), _bit_cast(types.int64, types.float64)
 bits_of_float32 = _bit_cast(types.float32, types.int32)
@@ -168,8 +168,8 @@ def measure_pair_float32(address: int, other: int, n: int, out: Any, sum_out: An
 
     g_k and G_k = g_k + G_{k-1} in one pass, just before torch reads both to add them.
     """
-    x = numba.carray(_as_float32s(numba.uint64(address)), n)
-    y = numba.carray(_as_float32s(numba.uint64(other)), n)
+    x = numba.carray(as_float32s(numba.uint64(address)), n)
+    y = numba.carray(as_float32s(numba.uint64(other)), n)
     total, squares, top, nonfinite = 0.0, 0.0, 0, 0
     sum_total, sum_squares, sum_top, sum_nonfinite = 0.0, 0.0, 0, 0
     for start in range(0, n, BLOCK):
@@ -192,7 +192,7 @@ def measure_pair_float32(address: int, other: int, n: int, out: Any, sum_out: An
 @numba.njit(cache=True, error_model="numpy")
 def measure_float32(address: int, n: int, out: Any, row: int, count_zeros: bool) -> None:
     """Write L1, SQUARES, MAX, NONFINITE (and ZEROS) of `n` float32 at `address` into `out[row]`."""
-    x = numba.carray(_as_float32s(numba.uint64(address)), n)
+    x = numba.carray(as_float32s(numba.uint64(address)), n)
     bits = numba.carray(_as_int32s(numba.uint64(address)), n)
     top = _measure(x, bits, 0x7F800000, out, row, count_zeros)
     out[row, 2] = _float32_of(np.int32(top))

@@ -11,40 +11,55 @@ from typing import Any
 import numba
 import numpy as np
 
-from gradviz.recording.kernels import _as_float32s
+from gradviz.recording.kernels import SUM_ORDER_IS_FREE, as_float32s
 
 BLOCK = 256
+
+
+@numba.njit
+def _copy(x: Any, out: Any) -> None:
+    for i in range(len(x)):  # from 0: numba then knows that no index is negative, and vectorises
+        out[i] = x[i]
+
+
+@numba.njit(fastmath=SUM_ORDER_IS_FREE)
+def _compare(before: Any, now: Any) -> tuple[float, float]:
+    weights, steps = 0.0, 0.0
+    for i in range(len(before)):
+        old = np.float64(before[i])
+        step = np.float64(now[i]) - old
+        weights += old * old
+        steps += step * step
+    return weights, steps
 
 
 @numba.njit(cache=True, error_model="numpy")
 def take_samples(addresses: Any, numels: Any, blocks: Any, starts: Any, out: Any) -> None:
     """Copy the sample of each layer to `out[starts[i] : starts[i + 1]]`. All arrays but `out` are int64."""
     for i in range(len(addresses)):
-        x = numba.carray(_as_float32s(numba.uint64(addresses[i])), numels[i])
-        at = starts[i]
+        x = numba.carray(as_float32s(numba.uint64(addresses[i])), numels[i])
+        sample = out[starts[i] : starts[i + 1]]
         if blocks[i] == 0:
-            for j in range(numels[i]):
-                out[at + j] = x[j]
+            _copy(x, sample)
         else:
             stride = numels[i] // blocks[i]
             for block in range(blocks[i]):
-                for j in range(BLOCK):
-                    out[at + block * BLOCK + j] = x[block * stride + j]
+                _copy(x[block * stride : block * stride + BLOCK], sample[block * BLOCK : (block + 1) * BLOCK])
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@numba.njit(cache=True, error_model="numpy")
 def compare_samples(addresses: Any, numels: Any, blocks: Any, starts: Any, before: Any, out: Any) -> None:
     """Write sum w^2 and sum (dw)^2 of each layer's sample into `out[i]`; `before` is what `take_samples` gave."""
     for i in range(len(addresses)):
-        x = numba.carray(_as_float32s(numba.uint64(addresses[i])), numels[i])
-        at = starts[i]
-        length = numels[i] if blocks[i] == 0 else BLOCK
-        stride = 0 if blocks[i] == 0 else numels[i] // blocks[i]
-        weights, steps = 0.0, 0.0
-        for block in range(max(blocks[i], 1)):
-            for j in range(length):
-                old = np.float64(before[at + block * BLOCK + j])
-                step = np.float64(x[block * stride + j]) - old
-                weights += old * old
-                steps += step * step
-        out[i, 0], out[i, 1] = weights, steps
+        x = numba.carray(as_float32s(numba.uint64(addresses[i])), numels[i])
+        sample = before[starts[i] : starts[i + 1]]
+        if blocks[i] == 0:
+            out[i, 0], out[i, 1] = _compare(sample, x)
+        else:
+            stride, weights, steps = numels[i] // blocks[i], 0.0, 0.0
+            for block in range(blocks[i]):
+                old = sample[block * BLOCK : (block + 1) * BLOCK]
+                a, b = _compare(old, x[block * stride : block * stride + BLOCK])
+                weights += a
+                steps += b
+            out[i, 0], out[i, 1] = weights, steps

@@ -16,6 +16,7 @@ from gradviz.schema import STEP_SQUARES, WEIGHT_SQUARES
 BLOCK = 256
 Sums = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Where = tuple[int, torch.dtype | None, int]  # address, dtype, elements
 
 
 class Layout(NamedTuple):
@@ -35,38 +36,50 @@ class FloatSamples:
     def __init__(self, references: list[weakref.ref[Tensor]], size: int, kernels: tuple[Any, Any]) -> None:
         self._references, self._size = references, size
         self._take, self._compare = kernels
+        self._asked: list[int] = []
+        self._mine: list[weakref.ref[Tensor]] = []  # what can be sampled here of the slots asked for
+        self._others: list[int] = []
+        self._where: list[Where] = []
+        self._addresses = np.zeros(0, dtype=np.int64)
         self._layout = _layout([], [], size)
-        self._addresses: Integers | None = None
+        self._taken = False
 
     def before(self, slots: list[int]) -> list[int]:
         """Keep the samples of what can be sampled here; returns the other slots."""
+        if slots != self._asked or [_where(reference()) for reference in self._mine] != self._where:
+            self._choose(slots)
+        at, self._taken = self._layout, bool(self._where)
+        if self._taken:
+            self._take(self._addresses, at.numels, at.blocks, at.starts, at.buffer)
+        return self._others
+
+    def _choose(self, slots: list[int]) -> None:
         found = [(slot, p) for slot in slots if (p := self._references[slot]()) is not None and _is_plain(p)]
         mine = [slot for slot, _ in found]
-        if mine != self._layout.slots:
-            self._layout = _layout(mine, [parameter.numel() for _, parameter in found], self._size)
-        at = self._layout
+        self._asked, self._others = list(slots), [slot for slot in slots if slot not in set(mine)]
+        self._mine = [self._references[slot] for slot in mine]
+        self._where = [_where(parameter) for _, parameter in found]
         self._addresses = np.array([parameter.data_ptr() for _, parameter in found], dtype=np.int64)
-        self._take(self._addresses, at.numels, at.blocks, at.starts, at.buffer)
-        return slots if not mine else [slot for slot in slots if slot not in set(mine)]
+        self._layout = _layout(mine, [parameter.numel() for _, parameter in found], self._size)
 
     def after(self) -> Callable[[Sums], None] | None:
         """Compare; None where the weights are no longer where they were."""
-        at, before = self._layout, self._addresses
-        self._addresses = None
-        if before is None or not len(before):
+        taken, self._taken = self._taken, False
+        if not taken or [_where(reference()) for reference in self._mine] != self._where:
             return None
-        weights = [self._references[slot]() for slot in at.slots]
-        now = np.array([0 if weight is None else weight.data_ptr() for weight in weights], dtype=np.int64)
-        if not np.array_equal(now, before):
-            return None
-        found = np.empty((len(now), 2))
-        self._compare(now, at.numels, at.blocks, at.starts, at.buffer, found)
+        at, found = self._layout, np.empty((len(self._where), 2))
+        self._compare(self._addresses, at.numels, at.blocks, at.starts, at.buffer, found)
 
         def write(sums: Sums) -> None:
             sums[at.slots, WEIGHT_SQUARES] = found[:, 0] * at.share
             sums[at.slots, STEP_SQUARES] = found[:, 1] * at.share
 
         return write
+
+
+def _where(x: Tensor | None) -> Where:
+    """What would be different if `x` had other memory; asked of each weight twice an update."""
+    return (0, None, 0) if x is None else (x.data_ptr(), x.dtype, x.numel())
 
 
 def _is_plain(x: Tensor) -> bool:

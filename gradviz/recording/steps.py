@@ -28,6 +28,7 @@ HALVES = (torch.float16, torch.bfloat16)
 
 Sums = NDArray[np.float64]
 Group = tuple[torch.device, torch.dtype]
+Norms = tuple[list[int], list[float], Tensor]  # slots, numel / sampled elements, what `_norms` gives
 Member = tuple[int, Tensor, Tensor | None]  # slot, weight, gradient where it is compared
 
 
@@ -51,19 +52,23 @@ class StepGauge:
             moved = torch.cat(gradients) != 0 if group[1] in HALVES else None
             self._before[group] = [slot for slot, _, _ in members], torch.cat(samples), moved
 
-    @torch.no_grad()
     def after(self) -> Callable[[Sums], None] | None:
         """The update is over: what writes the three columns into its sums, on the writer's thread."""
+        norms = self._moved() if self._before else []
+        write = None if self._fast is None else self._fast.after()
+        return partial(_write, norms, write) if norms or write is not None else None
+
+    @torch.no_grad()
+    def _moved(self) -> list[Norms]:
         taken, self._before = self._before, {}
-        norms: list[tuple[list[int], list[float], Tensor]] = []
+        norms: list[Norms] = []
         for slots, before, moved in taken.values():
             weights = [weight for slot in slots if (weight := self._weight(slot)) is not None]
             if len(weights) == len(slots):
                 samples = [self._sample(weight) for weight in weights]
                 shares = [w.numel() / max(1, s.numel()) for w, s in zip(weights, samples, strict=True)]
                 norms.append((slots, shares, _norms(before, samples, moved)))
-        write = None if self._fast is None else self._fast.after()
-        return partial(_write, norms, write) if norms or write is not None else None
+        return norms
 
     def _grouped(self, slots: list[int]) -> dict[Group, list[Member]]:
         groups: dict[Group, list[Member]] = {}
@@ -108,9 +113,7 @@ def _norms(before: Tensor, samples: list[Tensor], moved: Tensor | None) -> Tenso
     return torch.stack(rows)
 
 
-def _write(
-    norms: list[tuple[list[int], list[float], Tensor]], write: Callable[[Sums], None] | None, sums: Sums
-) -> None:
+def _write(norms: list[Norms], write: Callable[[Sums], None] | None, sums: Sums) -> None:
     if write is not None:
         write(sums)
     for slots, shares, numbers in norms:
