@@ -24,7 +24,7 @@ def mean_cross_entropy(loss: Any) -> tuple[float, int] | None:
         return None
     node: Any = loss.grad_fn
     factor = 1.0
-    while (name := node.name()) in _FACTORS:
+    while (name := type(node).__name__) in _FACTORS:
         (below, _), (other, _) = node.next_functions
         if below is None or other is not None:
             return None
@@ -33,15 +33,12 @@ def mean_cross_entropy(loss: Any) -> tuple[float, int] | None:
             return None
         factor *= number if name == "MulBackward0" else 1 / number
         node = below
-    if name != "NllLossBackward0" or node._saved_reduction != 1 or saved(node, "weight") is not None:
-        return None
-    total = saved(node, "total_weight")
-    if (
-        total.dtype not in (torch.float32, torch.float64)
-        or saved(node, "target").numel() >= _EXACT_IN_FLOAT32
-    ):
+    if name != "NllLossBackward0" or node._saved_reduction != 1 or node._raw_saved_target.unpack_hook:
+        return None  # a hook stands before all that was saved, or before nothing
+    total = node._saved_total_weight
+    if node._saved_weight is not None or total.dtype not in (torch.float32, torch.float64):
         return None
     count = number_of(total)
-    if callable(count) or not count or not math.isfinite(factor):
+    if callable(count) or not 0 < count < _EXACT_IN_FLOAT32 or not math.isfinite(factor):
         return None
     return abs(factor / count), round(count)

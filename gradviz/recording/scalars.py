@@ -35,6 +35,9 @@ def loss_of(tensors: Any, scale: Scalar | None) -> dict[str, Scalar]:
 
     Nothing where it is not a scalar.
     """
+    if scale is None and isinstance(tensors, Tensor):  # the common case, in short
+        value = _of_tensor(tensors)
+        return {} if value is None else {"loss": value}
     roots = [tensors] if isinstance(tensors, Tensor) else tensors
     if not isinstance(roots, list | tuple):
         return {}  # to walk through an iterator would be to use it up
