@@ -8,6 +8,7 @@ GradvizError
 |-- DamagedPartError      a part file fails its checksum, its schema or its size guard
 |-- QueryError            a layer, an update range, a phase or a column that the run does not have
 |-- VerificationError     a verification of gradient accumulation cannot be carried out
+|-- ReportError           a report cannot be written where it was asked for
 `-- MissingLibraryError   an integration's own library is not installed; an ImportError too
 
 GradvizWarning            something was not recorded as asked; training goes on
@@ -46,6 +47,10 @@ class QueryError(GradvizError):
 
 class VerificationError(GradvizError):
     """A verification of gradient accumulation cannot be carried out."""
+
+
+class ReportError(GradvizError):
+    """A report cannot be written where it was asked for."""
 
 
 class MissingLibraryError(GradvizError, ImportError):

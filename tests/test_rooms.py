@@ -27,6 +27,7 @@ LIBRARIES: dict[str, set[str]] = {
     "diagnostics": {"numpy", "pandas"},
     "texts": set(),
     "figures": {"numpy", "plotly"},
+    "reporting": {"numpy", "pandas", "plotly"},
     "cli": {"typer", "rich"},
     "app": {"streamlit"},
 }
@@ -43,7 +44,8 @@ ARROWS: dict[str, set[str]] = {
     "diagnostics": {"store", "analysis", "texts"},
     "texts": set(),
     "figures": {"analysis", "texts"},
-    "cli": {"store", "analysis", "diagnostics", "figures", "texts"},
+    "reporting": {"store", "analysis", "diagnostics", "figures", "texts"},
+    "cli": {"store", "analysis", "diagnostics", "figures", "texts", "reporting"},
     "app": {"store", "analysis", "diagnostics", "figures", "texts"},
 }
 

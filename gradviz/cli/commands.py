@@ -118,6 +118,27 @@ def check(
 
 
 @application.command()
+def report(
+    run: Annotated[str, typer.Argument(help="A run folder, or the name of a run.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="File to write.", show_default="<run folder>.html here"),
+    ] = None,
+    folder: RunsIn = None,
+    rank: Annotated[
+        int | None, typer.Option(help="One rank of a distributed run.", show_default="all together")
+    ] = None,
+    lang: Annotated[str, typer.Option(help="Language of the report: en or zh.")] = "en",
+    json: Json = False,
+) -> None:
+    """Write one HTML file with the findings and pictures of a run; it opens offline and prints well."""
+    from gradviz.cli.choosing import find_run
+    from gradviz.cli.report import print_report
+
+    print_report(find_run(run, folder), output=output, rank=rank, language=lang, as_json=json)
+
+
+@application.command()
 def advise(
     run: Annotated[str, typer.Argument(help="A run folder, or the name of a run.")],
     folder: RunsIn = None,

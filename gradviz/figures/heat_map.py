@@ -23,6 +23,7 @@ MILLI = 1000  # a cell is sent as a whole number of thousandths of a decade: a f
 FARTHEST = 30.0  # decades from 1 that thousandths in 16 bits can tell
 HOVERED = 20_000  # cells that may carry their value for the hover; more of them cost too many bytes
 TICKS = 8
+SHELF = 0.1  # of the colour bar
 VIRIDIS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
 
 
@@ -96,7 +97,7 @@ class _Cells:
             finite = np.clip(finite, -FARTHEST, FARTHEST)
             self.low, self.high = (float(finite.min()), float(finite.max())) if len(finite) else (-1.0, 0.0)
             self.high = max(self.high, self.low + 0.1)
-        self.shelf = 0.05 * (self.high - self.low)
+        self.shelf = SHELF * (self.high - self.low)
 
     def draw(self, figure: go.Figure) -> None:
         """The trace with its colour bar."""
@@ -165,7 +166,7 @@ class _Cells:
             (self._height(place), text(f"figure.heat_map.{name}", self.language))
             for place, (name, _, _) in enumerate(self.shelves)
         ]
-        ticks = [*shelves, *((decade, self._label(decade)) for decade in _decades(self.low, self.high))]
+        ticks = [*shelves, *((decade, self._label(decade)) for decade in self._decades())]
         title = text(f"figure.heat_map.bar_{'relative' if self.relative else 'absolute'}", self.language)
         return {
             "title": {"text": title},
@@ -175,6 +176,16 @@ class _Cells:
             "thickness": 14,
             "outlinewidth": 0,
         }
+
+    def _decades(self) -> list[float]:
+        """Where the bar has ticks: whole decades or parts of them, none where it would touch a shelf's name."""
+        span = self.high - self.low
+        factors = (1.0,) if span > 3 else (1.0, 3.0) if span > 1 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+        exponents = range(math.floor(self.low), math.ceil(self.high) + 1)
+        ticks = [exponent + math.log10(factor) for exponent in exponents for factor in factors]
+        least = self.low + (0.5 * self.shelf if self.shelves else 0.0)
+        inside = [tick for tick in ticks if least <= tick <= self.high]
+        return inside[:: max(1, -(-len(inside) // TICKS))]
 
     def _label(self, decade: float) -> str:
         return f"×{10**decade:.3g}" if self.relative else number(float(10**decade))
@@ -191,12 +202,3 @@ class _Cells:
             (text("figure.heat_map.ratio", self.language), "×%{customdata[1]:.3~g}"),
         ]
         return hover("%{text}", fields)
-
-
-def _decades(low: float, high: float) -> list[float]:
-    """Where the colour bar has ticks: whole decades, or thirds of them where there are few."""
-    factors = (1.0,) if high - low > 3 else (1.0, 3.0) if high - low > 1 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-    exponents = range(math.floor(low), math.ceil(high) + 1)
-    ticks = [exponent + math.log10(factor) for exponent in exponents for factor in factors]
-    inside = [tick for tick in ticks if low <= tick <= high]
-    return inside[:: max(1, -(-len(inside) // TICKS))]
