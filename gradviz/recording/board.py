@@ -58,10 +58,10 @@ class GradientBoard:
         self._device = DeviceRows()
 
     def begin(self, slots: Iterable[int], *, fresh: bool) -> bool:
-        """Look before a backward: what stands in `p.grad` now is G_{k-1}. Returns whether it was edited since."""
+        """Look before a backward: what stands in `p.grad` now is G_{k-1}. Returns whether its window saw it edited."""
         self._averaged = self._averages()
         changed = self.look(slots, fresh=fresh)
-        edited = bool(changed) and self._differs(changed)
+        edited = bool(changed) and not fresh and self._differs(changed)
         if changed:
             self._before = self._state.copy()
         self._shares = self._none.copy()
