@@ -31,6 +31,11 @@ class Gate:
         self.open = False
 
 
+_abandoned: list[
+    Handle
+] = []  # of recorders dropped without a close: do nothing, and go with the next `watch`
+
+
 class HookListener(Protocol):
     """Told by the hooks; never raises."""
 
@@ -77,8 +82,9 @@ def hook_optimizers(listener: HookListener, optimizers: list[Optimizer]) -> list
     @torch._disable_dynamo  # type: ignore[attr-defined]
     def before(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         recorder = reference()
-        if recorder is None:
-            _remove(handles)
+        if recorder is None:  # torch is walking through these hooks: to remove one now would raise in `step`
+            _abandoned.extend(handles)
+            handles.clear()
             return None
         return recorder.before_optimizer(optimizer, args, kwargs)
 
@@ -88,6 +94,7 @@ def hook_optimizers(listener: HookListener, optimizers: list[Optimizer]) -> list
         if recorder is not None:
             recorder.after_optimizer()
 
+    _remove(_abandoned)
     if optimizers:
         for optimizer in optimizers:
             handles += [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
