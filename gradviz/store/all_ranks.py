@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,11 @@ from gradviz.store.overview import NEEDED as ROLLED
 from gradviz.store.overview import combine, roll_up
 from gradviz.store.query import Query
 from gradviz.store.rank_files import file_name, read_rank_file
-from gradviz.store.rows import RunRows, runs_of
+from gradviz.store.rows import RunRows
+from gradviz.store.selecting import between, runs_of
 from gradviz.store.shards import Shards, find_shards
 
-ROWS_AT_ONCE = 2**21  # of a chunk of the overview: some 300 MB for a moment
+ROWS_AT_ONCE = 2**21  # of a chunk of the overview, or of a piece: some 300 MB for a moment
 MEASURED = np.array([Phase.MICRO_STEP, Phase.UPDATE], dtype=np.int8)
 
 
@@ -65,6 +66,20 @@ class AllRanks:
         tables, numbers = self._numbered(tables)
         ids = np.sort(self._layers()["layer_id"].to_numpy())
         return combine_gradients(tables, numbers, self.shards(), ids, columns)
+
+    def pieces(self, query: Query, first_layer: int = 0) -> Iterator[tuple[int, Any]]:
+        """Rows of a query, some layers at a time: the first `layer_id` that was not given yet, and a table."""
+        ids = np.sort(self._layers()["layer_id"].to_numpy(dtype=np.int64))
+        wanted = ids if query.layer_ids is None else query.layer_ids
+        update = self.moments().update
+        events = len(update) if query.updates is None else int(between(update, *query.updates).sum())
+        size = max(1, ROWS_AT_ONCE // max(events * len(self.rows), 1))
+        columns = tuple(dict.fromkeys(["event", "layer_id", *query.columns]))
+        left = wanted[wanted >= first_layer]
+        for start in range(0, len(left), size):
+            chosen = left[start : start + size]
+            table = self.gradients(replace(query, layer_ids=chosen, columns=columns))
+            yield int(chosen[-1]) + 1, table.select(list(columns))
 
     def distributions(self, query: Query) -> Any:
         """Rows of a query, as above."""

@@ -15,6 +15,7 @@ from gradviz.schema import PHASES, Layer
 from gradviz.store.columns import COUNTS, INTEGER_SCALARS, LOSS_REDUCTIONS
 
 Positions = NDArray[np.int16] | NDArray[np.int32]
+NO_GRADIENT = -1  # of a count
 PHASE_TYPE = pd.CategoricalDtype(list(PHASES))
 REDUCTION_TYPE = pd.CategoricalDtype(list(LOSS_REDUCTIONS))
 LAYER_COLUMNS = (
@@ -66,6 +67,17 @@ def numbers_of(column: Any) -> Any:
         return chunk.to_numpy(zero_copy_only=False)
     values = pc.fill_null(chunk, 0).to_numpy(zero_copy_only=False)
     return pd.arrays.IntegerArray(np.array(values), np.asarray(chunk.is_null(), dtype=bool))
+
+
+def arrays_of(table: Any) -> dict[str, NDArray[Any]]:
+    """Columns of gradient rows as they are stored; floats are NaN where null, counts -1."""
+    arrays = {}
+    for name in table.column_names:
+        column = table.column(name)
+        if name in COUNTS:
+            column = pc.fill_null(column, NO_GRADIENT)
+        arrays[name] = column.to_numpy()
+    return arrays
 
 
 def gradient_frame(table: Any, order: LayerOrder, columns: Sequence[str]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import stat
 import zlib
@@ -50,21 +51,25 @@ class PartFile:
         ranges = self.ranges[column]
         return (ranges[:, 0] <= last) & (ranges[:, 1] >= first)
 
-    def read(self, groups: Sequence[int], columns: Sequence[str], *,
-             threads: bool = True) -> Any:  # fmt: skip
-        """Read row groups as a table; raises DamagedPartError or FileNotFoundError."""
+    def open(self) -> Any:
+        """Open the file, for `read`; raises DamagedPartError or FileNotFoundError."""
         try:
-            with pq.ParquetFile(
-                self.path, metadata=self.metadata, page_checksum_verification=True
-            ) as parquet:
-                stored = [name for name in columns if name in self.columns]
-                table = parquet.read_row_groups(
-                    [int(group) for group in groups], columns=stored, use_threads=threads
-                )
+            return pq.ParquetFile(self.path, metadata=self.metadata, page_checksum_verification=True)
         except FileNotFoundError:
             raise
         except (OSError, pa.ArrowException, ValueError) as error:
             raise DamagedPartError(f"{self.path.name}: {first_line(error)}") from error
+
+    def read(self, groups: Sequence[int], columns: Sequence[str], *,
+             threads: bool = True, opened: Any = None) -> Any:  # fmt: skip
+        """Read row groups as a table, from the file as it was `opened` or anew; raises as `open` does."""
+        stored = [name for name in columns if name in self.columns]
+        numbers = [int(group) for group in groups]
+        with contextlib.nullcontext(opened) if opened is not None else self.open() as parquet:
+            try:
+                table = parquet.read_row_groups(numbers, columns=stored, use_threads=threads)
+            except (OSError, pa.ArrowException, ValueError) as error:
+                raise DamagedPartError(f"{self.path.name}: {first_line(error)}") from error
         if table.num_rows != int(self.rows[list(groups)].sum()):
             raise DamagedPartError(f"{self.path.name}: {table.num_rows} rows, not what its index states")
         return _completed(table, self.kind, columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,12 @@ from gradviz.store.part_files import PartFile
 from gradviz.store.part_set import DamagedPart, PartSet
 from gradviz.store.parts import EventRange, parse_part_name
 from gradviz.store.query import Query
+from gradviz.store.reading_ahead import Found, read_ahead
+from gradviz.store.selecting import batches_of, between, filter_columns, groups_of, runs_of, select, within
 
 QUERY_LIMIT = 2**33  # bytes of one query's table
+
+PIECE_ROWS = 2**19  # rows of a piece: some 30 MB, of which two are in memory
 
 KEPT_OVERVIEW = 2**19  # rows (some 60 MB) up to which a combined overview is kept for the next query
 
@@ -43,21 +47,39 @@ class RunRows:
         """Rows of a query; within a layer they ascend by event."""
         return self._of_layers(self.gradient_parts, query)
 
+    def pieces(self, query: Query, first_event: int = 0) -> Iterator[tuple[int, Any]]:
+        """Rows of a query from `first_event` on, part by part and some row groups at a time, as they are stored.
+
+        Yields the first event that was not given yet, and a table; within a layer rows ascend by event.
+        Raises FileNotFoundError only between parts: it can go on from there.
+        """
+        needed = list(dict.fromkeys(["event", "layer_id", *query.columns]))
+        parts = [part for part in self.gradient_parts.current() if part.events.last >= first_event]
+        batches = (
+            (part, groups)
+            for part in parts
+            for groups in batches_of(part, groups_of(part, query), PIECE_ROWS)
+        )
+        begin = first_event
+        for part, found in read_ahead(batches, list(dict.fromkeys([*needed, *filter_columns(query)]))):
+            skipped = begin if part.events.first < begin else 0
+            for table in self._sound(part, found):
+                yield part.events.last + 1, select(table, query, skipped).select(needed)
+
     def distributions(self, query: Query) -> Any:
         """Rows of a query, as above, whose gradients part is in place; none where none were recorded."""
         table = self._of_layers(self.distribution_parts, query)
-        return table.filter(pa.array(_within(table.column("event").to_numpy(), self._committed())))
+        return table.filter(pa.array(within(table.column("event").to_numpy(), self._committed())))
 
     def _of_layers(self, parts: PartSet, query: Query) -> Any:
         columns = [name for name in query.columns if name != "layer"]
         needed = list(dict.fromkeys(["layer_id", *columns]))
-        filters = [*(["update"] if query.updates else []), *(["phase"] if query.phases is not None else [])]
-        read = list(dict.fromkeys([*needed, *filters]))
-        chosen = [(part, _groups(part, query)) for part in parts.current()]
+        read = list(dict.fromkeys([*needed, *filter_columns(query)]))
+        chosen = [(part, groups_of(part, query)) for part in parts.current()]
         _check_room(chosen, read)
         tables = [SCHEMAS[parts.kind]().empty_table().select(needed)]
         for part, groups in chosen:
-            tables += [_select(table, query).select(needed) for table in self._read(part, groups, read)]
+            tables += [select(table, query).select(needed) for table in self._read(part, groups, read)]
         return pa.concat_tables(tables, promote_options="default")
 
     def events(self, updates: tuple[int, int] | None, columns: Sequence[str] | None = None) -> Any:
@@ -72,8 +94,8 @@ class RunRows:
             tables += self._read(part, np.flatnonzero(wanted).tolist(), columns or part.columns)
         table = pa.concat_tables(tables, promote_options="default")
         if updates:
-            table = table.filter(pa.array(_between(table.column("update").to_numpy(), *updates)))
-        return table.filter(pa.array(_within(table.column("event").to_numpy(), committed)))
+            table = table.filter(pa.array(between(table.column("update").to_numpy(), *updates)))
+        return table.filter(pa.array(within(table.column("event").to_numpy(), committed)))
 
     def _committed(self) -> list[EventRange]:
         return [
@@ -152,7 +174,7 @@ class RunRows:
 
     def readable(self, events: NDArray[Any]) -> NDArray[np.bool_]:
         """Which event numbers lie in a part that can be read."""
-        return _within(events, [part.events for part in self.gradient_parts.current()])
+        return within(events, [part.events for part in self.gradient_parts.current()])
 
     def verify(self) -> None:
         """Decode every page once; what is damaged is in `damaged` afterwards."""
@@ -169,10 +191,33 @@ class RunRows:
             return [self._checked(part.read(groups, columns), part)]
         except DamagedPartError as error:
             if len(groups) == 1:
-                reporter = next(parts for parts in self.part_sets if parts.kind == part.kind)
-                reporter.report(part.path, part.events, f"{error} (row group {groups[0]})")
+                self._report(part, groups[0], error)
                 return []
         return [table for group in groups for table in self._read(part, [group], columns)]
+
+    def _report(self, part: PartFile, group: int, error: DamagedPartError) -> None:
+        reporter = next(parts for parts in self.part_sets if parts.kind == part.kind)
+        reporter.report(part.path, part.events, f"{error} (row group {group})")
+
+    def _sound(self, part: PartFile, found: Found) -> Iterator[Any]:
+        """What was read of a part, as far as it is not damaged."""
+        for groups, table in found:
+            try:
+                if isinstance(table, DamagedPartError):
+                    raise table
+                yield self._checked(table, part)
+            except DamagedPartError as error:
+                if len(groups) == 1:
+                    self._report(part, groups[0], error)
+                    continue
+                ends = np.cumsum(part.rows[groups])
+                slices = [
+                    table.slice(end - part.rows[group], part.rows[group])
+                    for group, end in zip(groups, ends, strict=True)
+                ]
+                yield from self._sound(
+                    part, [([group], rows) for group, rows in zip(groups, slices, strict=True)]
+                )
 
     def _checked(self, table: Any, part: PartFile) -> Any:
         """The table, when its index columns can be what a writer writes; else DamagedPartError."""
@@ -193,15 +238,6 @@ class RunRows:
         return table
 
 
-def _groups(part: PartFile, query: Query) -> list[int]:
-    wanted = np.ones(len(part.rows), dtype=bool)
-    if query.layer_ids is not None:
-        wanted &= part.groups_with("layer_id", query.layer_ids)
-    if query.updates is not None:
-        wanted &= part.groups_between("update", *query.updates)
-    return [int(group) for group in np.flatnonzero(wanted)]
-
-
 def _check_room(chosen: Sequence[tuple[PartFile, Sequence[int]]], columns: Sequence[str]) -> None:
     rows = sum(int(part.rows[list(groups)].sum()) for part, groups in chosen)
     if rows * len(columns) * 8 > QUERY_LIMIT:
@@ -209,34 +245,3 @@ def _check_room(chosen: Sequence[tuple[PartFile, Sequence[int]]], columns: Seque
             f"{rows:,} rows of {len(columns)} columns are too many for one table; "
             "ask for fewer layers=, updates= or columns=."
         )
-
-
-def _select(table: Any, query: Query) -> Any:
-    masks = []
-    if query.layer_ids is not None:
-        masks.append(np.isin(table.column("layer_id").to_numpy(), query.layer_ids))
-    if query.updates is not None:
-        masks.append(_between(table.column("update").to_numpy(), *query.updates))
-    if query.phases is not None:
-        masks.append(np.isin(table.column("phase").to_numpy(), query.phases))
-    if not masks:
-        return table
-    mask = np.logical_and.reduce(masks)
-    return table if mask.all() else table.filter(pa.array(mask))
-
-
-def _between(values: NDArray[Any], first: int, last: int) -> NDArray[np.bool_]:
-    return (values >= first) & (values <= last)
-
-
-def _within(values: NDArray[Any], ranges: Sequence[EventRange]) -> NDArray[np.bool_]:
-    kept = np.zeros(len(values), dtype=bool)
-    for events in ranges:
-        kept |= _between(values, events.first, events.last)
-    return kept
-
-
-def runs_of(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First and last index of each run of true values."""
-    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
-    return [(int(first), int(stop) - 1) for first, stop in zip(edges[::2], edges[1::2], strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,17 +12,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradviz.errors import DamagedPartError, QueryError
+from gradviz.errors import QueryError
 from gradviz.schema import Phase
 from gradviz.store import manifest as manifests
-from gradviz.store.all_ranks import AllRanks
-from gradviz.store.frames import LayerOrder, event_frame, gradient_frame, layer_frame, overview_frame
+from gradviz.store.frames import (
+    arrays_of,
+    event_frame,
+    gradient_frame,
+    overview_frame,
+)
+from gradviz.store.loaded_run import LoadedRun
 from gradviz.store.mirror import Copy, origin_of
 from gradviz.store.part_set import DamagedPart
 from gradviz.store.query import DISTRIBUTION_COLUMNS, check_query, check_updates
 from gradviz.store.rank_files import read_rank_file
-from gradviz.store.ranked_run import RankedRun
-from gradviz.store.rows import RunRows
 from gradviz.store.urls import is_url
 
 
@@ -42,7 +45,7 @@ def open_run(path: str | Path, *, rank: int | None = None) -> Run:
     return run if rank is None else run.of_rank(rank)
 
 
-class Run(RankedRun):
+class Run(LoadedRun):
     """One recorded training. Each query looks at the folder anew, so a live run grows under the reader.
 
     Where several ranks recorded it, a query answers for all of them together. Sharded layers add up: mean |x|
@@ -55,10 +58,6 @@ class Run(RankedRun):
     def __init__(self, path: Path, copy: Copy | None = None) -> None:
         super().__init__(path, copy)
         self._alone: dict[int | None, Run] = {}
-        self._rows: dict[int, RunRows] = {}
-        self._together: AllRanks | None = None
-        self._stamp: object = None
-        self._load()
 
     def of_rank(self, rank: int | None) -> Run:
         """The same run, every answer for one rank alone (None: for all); raises QueryError for an unknown one."""
@@ -70,42 +69,6 @@ class Run(RankedRun):
             self._alone[rank] = Run(self.path, self.copy)
             self._alone[rank].rank = rank
         return self._alone[rank]
-
-    def _shown(self) -> RunRows | AllRanks:
-        """What answers: the rows of one rank, or those of all together."""
-        several = self._of_each()
-        if len(several) == 1:
-            return several[0]
-        if self._together is None or list(self._together.rows.values()) != several:
-            rows = {one.gradient_parts.rank: one for one in several}
-            self._together = AllRanks(self.path, rows, lambda: self._layers)
-        return self._together
-
-    def _of_each(self) -> list[RunRows]:
-        ranks = self._shown_ranks()
-        for rank in ranks:
-            if rank not in self._rows:
-                self._rows[rank] = RunRows(self.path, self._check_layers, rank)
-        return [self._rows[rank] for rank in ranks]
-
-    def _load(self) -> None:
-        """Read `run.json`, again when it was replaced (a layer was added)."""
-        self._refresh()
-        stamp = manifests.stamp(self.path)
-        if self._stamp is not None and stamp in (self._stamp, None):
-            return
-        manifest = manifests.read_manifest(self.path)
-        layers = manifests.layers_of(manifest, self.path)
-        self._manifest = manifest
-        self._layers = layer_frame(layers, manifests.forward_order_of(manifest))
-        self._order = LayerOrder(self._layers)
-        self._stamp = stamp
-
-    def _check_layers(self, layer_ids: NDArray[np.int32]) -> None:
-        if not self._order.knows(layer_ids):
-            self._load()  # a layer was added since: run.json is replaced before the first part that uses it
-        if not self._order.knows(layer_ids):
-            raise DamagedPartError("rows of layers that run.json does not know")
 
     @property
     def name(self) -> str:
@@ -182,6 +145,29 @@ class Run(RankedRun):
         query = check_query(self._layers, layers, updates, phases, columns)
         rows = self._shown()
         return gradient_frame(self._retry(lambda: rows.gradients(query)), self._order, query.columns)
+
+    def pieces(
+        self,
+        columns: Iterable[str],
+        *,
+        layers: str | Iterable[str] | None = None,
+        updates: tuple[int, int] | None = None,
+        phases: str | Phase | Iterable[str | Phase] | None = None,
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """The rows of `gradients`, unsorted and a piece at a time: for runs of more rows than memory or time for them.
+
+        Yields `layer_id`, `event` and `columns` (without `layer`) as they are stored: nothing is widened, `phase`
+        is its number, floats are NaN where null and counts -1. Of a layer, the rows ascend by event from piece to
+        piece.
+
+        Raises:
+            QueryError: a layer, phase or column that does not exist.
+        """
+        self._load()
+        query = check_query(self._layers, layers, updates, phases, columns)
+        plain = replace(query, columns=tuple(name for name in query.columns if name != "layer"))
+        tables = self._restarted(lambda place: self._shown().pieces(plain, place))
+        return (arrays_of(table) for table in tables)
 
     def distributions(
         self,
