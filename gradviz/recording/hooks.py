@@ -49,7 +49,7 @@ class HookListener(Protocol):
     def before_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """An optimizer is about to take its step; may return other arguments."""
 
-    def after_optimizer(self) -> None:
+    def after_optimizer(self, optimizer: Optimizer) -> None:
         """An optimizer's step has returned."""
 
 
@@ -89,10 +89,10 @@ def hook_optimizers(listener: HookListener, optimizers: list[Optimizer]) -> list
         return recorder.before_optimizer(optimizer, args, kwargs)
 
     @torch._disable_dynamo  # type: ignore[attr-defined]
-    def after(_optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+    def after(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         recorder = reference()
         if recorder is not None:
-            recorder.after_optimizer()
+            recorder.after_optimizer(optimizer)
 
     _remove(_abandoned)
     if optimizers:

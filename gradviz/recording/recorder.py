@@ -41,8 +41,11 @@ class ActiveRecorder(Recorder):
         self._guard = Guard(writer.note_error)
         self._pid = os.getpid()
         self._thread: int | None = None  # the one whose backward is being watched
-        self._stepping: int | None = None  # id of the optimizer between its step's begin and end
-        self._ran: int | None = None  # id of the one that the last `scaler.step` called
+        self._stepping: tuple[int, frozenset[int]] | None = (
+            None  # optimizer (its id) and slots of a step under way
+        )
+        self._given: set[int] = set()  # ids of the optimizers that are hooked; of all where it is empty
+        self._ran: set[int] = set()  # ids of those that the last `scaler.step` called
         self._handles: dict[int, Handle] = {}
         self._optimizer_handles: list[Handle] = []
         self._at_exit: Callable[[], None] | None = None
@@ -51,6 +54,7 @@ class ActiveRecorder(Recorder):
         """Register every hook; with no optimizer, notice any that owns a watched parameter."""
         self._thaw()
         self._optimizer_handles = hook_optimizers(self, optimizers)
+        self._given = set(map(id, optimizers))
         for optimizer in optimizers:
             self._observer.surroundings.stepped(optimizer, self.watched.slots_of(optimizer))
         backward.listen(self)
@@ -106,17 +110,18 @@ class ActiveRecorder(Recorder):
         """An optimizer is about to take its step; a closure is wrapped, for its gradient is consumed after it."""
         if self._idle():
             return None
-        slots = self.watched.slots_of(optimizer)
+        slots = self._slots_of(optimizer)
         if not slots:
             return None  # another model's
         if self._thread == threading.get_ident():
             self._guard(self._observer.consume_inside, optimizer, slots)
             return None
-        self._ran = id(optimizer)
+        self._ran.add(id(optimizer))
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if not callable(closure):  # none, or an argument of another kind (`step(loss)`)
-            if self._stepping != id(optimizer):  # else a subclass whose step calls its parent's: one update
-                self._stepping = id(optimizer)
+            # else a subclass whose step calls its parent's, or a wrapper whose step calls another's: one update
+            if self._stepping is None or not self._stepping[1].issuperset(slots):
+                self._stepping = id(optimizer), frozenset(slots)
                 self._guard(self._observer.consume, optimizer, slots)
             return None
         self._guard(self._observer.closure_begins, slots)
@@ -135,11 +140,24 @@ class ActiveRecorder(Recorder):
 
         return watched
 
-    def after_optimizer(self) -> None:
-        """An optimizer's step has returned."""
+    def after_optimizer(self, optimizer: Optimizer) -> None:
+        """An optimizer's step has returned; one inside another's, or another model's, ends no update."""
+        if self._idle() or self._thread == threading.get_ident():
+            return
+        stepping = self._stepping
+        if stepping is None or stepping[0] != id(optimizer):
+            slots = self._slots_of(optimizer)
+            if not slots or (stepping is not None and stepping[1].issuperset(slots)):
+                return
         self._stepping = None
-        if not self._idle() and self._thread != threading.get_ident():
-            self._guard(self._observer.optimizer_returned)
+        self._guard(self._observer.optimizer_returned)
+
+    def _slots_of(self, optimizer: Optimizer) -> list[int]:
+        try:
+            return self.watched.slots_of(optimizer)
+        except Exception as error:  # an optimizer may be anything
+            self._guard.failed(error)
+            return []
 
     def loss_scaled(self, scale: Scalar | None) -> None:
         if not self._idle():
@@ -147,14 +165,17 @@ class ActiveRecorder(Recorder):
 
     def gradients_unscaled(self, optimizer: Optimizer) -> None:
         if not self._idle():
-            self._guard(self._observer.unscaling.removed, self.watched.slots_of(optimizer))
+            self._guard(self._observer.unscaling.removed, self._slots_of(optimizer))
 
     def before_scaler(self, _optimizer: Optimizer) -> None:
-        self._ran, self._observer.updates.under_scaler = None, True
+        self._ran, self._observer.updates.under_scaler = set(), True
 
     def after_scaler(self, optimizer: Optimizer) -> None:
         self._observer.updates.under_scaler = False
-        slots = [] if self._idle() or self._ran == id(optimizer) else self.watched.slots_of(optimizer)
+        if self._idle() or id(optimizer) in self._ran or (self._given and id(optimizer) not in self._given):
+            return
+        self._ran.add(id(optimizer))  # where our wrapper came to stand twice in the chain, it is told once
+        slots = self._slots_of(optimizer)
         if slots:
             self._guard(self._observer.refused, optimizer, slots)
 

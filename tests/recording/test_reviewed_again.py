@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import pytest
 import torch
-from loop_story import batches, make_model, record
+from loop_story import batches, make_model, record, rows
+
+from gradviz.errors import GradvizWarning
+from gradviz.schema import STEP_SQUARES, Phase
 
 
 def test_a_dropped_recorder_among_other_hooks_does_not_stop_the_step() -> None:
@@ -18,3 +25,98 @@ def test_a_dropped_recorder_among_other_hooks_does_not_stop_the_step() -> None:
         optimizer.step()
     other.close()
     assert [label for label in writer.labels() if label.startswith("u")] == ["u0.1", "u1.1"]
+
+
+def scaler_of(scale: float = 1024.0) -> Any:
+    return torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=10**6)
+
+
+class Around(torch.optim.Optimizer):
+    """Its step calls another optimizer's and moves the weights once more, as Lookahead does."""
+
+    def __init__(self, inner: torch.optim.Optimizer) -> None:
+        self.inner = inner
+        super().__init__(inner.param_groups, {})
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        self.inner.step()
+        with torch.no_grad():
+            for parameter in self.param_groups[0]["params"]:
+                parameter.mul_(0.5)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_an_optimizer_around_another_is_one_update(scaled: bool) -> None:
+    model = make_model()
+    optimizer = Around(torch.optim.SGD(model.parameters(), lr=0.1))
+    recorder, writer = record(model)
+    scaler = scaler_of()
+    steps = []
+    for x in batches(2):
+        loss = model(x).square().mean()
+        (scaler.scale(loss) if scaled else loss).backward()
+        before = [p.detach().double() for p in model.parameters()]
+        if scaled:
+            scaler.step(optimizer)
+            scaler.update()
+        else:
+            optimizer.step()
+        after = [p.detach().double() for p in model.parameters()]
+        steps.append([float((new - old).square().sum()) for new, old in zip(after, before, strict=True)])
+        optimizer.zero_grad()
+    recorder.close()
+    assert writer.labels() == ["r0", "m0.1", "u0.1", "r1", "m1.1", "u1.1", "r2"]
+    for event, truth in zip(writer.of(Phase.UPDATE), steps, strict=True):
+        np.testing.assert_allclose(rows(event)[:, STEP_SQUARES], truth, rtol=1e-5)
+
+
+def test_an_optimizer_that_is_not_recorded_is_not_said_to_be_refused() -> None:
+    model = make_model()
+    parameters = list(model.parameters())
+    ours, theirs = torch.optim.SGD(parameters[:2], lr=0.1), torch.optim.SGD(parameters[2:], lr=0.1)
+    recorder, writer = record(model, ours)
+    scaler = scaler_of()
+    scaler.scale(model(batches(1)[0]).sum()).backward()
+    scaler.step(ours)
+    scaler.step(theirs)
+    recorder.close()
+    assert writer.labels() == ["r0", "m0.1", "u0.1", "r1"]
+
+
+def test_a_refused_update_is_told_once_where_others_wrapped_the_scaler_in_between() -> None:
+    original = torch.amp.GradScaler.step
+    first, _ = record(make_model())
+    ours: Any = torch.amp.GradScaler.step
+
+    def theirs(*args: Any, **kwargs: Any) -> Any:
+        return ours(*args, **kwargs)
+
+    torch.amp.GradScaler.step = theirs  # type: ignore[method-assign]
+    try:
+        first.close()
+        model = make_model()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        recorder, writer = record(model, optimizer)
+        scaler = scaler_of()
+        scaler.scale(model(batches(1)[0]).sum() * float("inf")).backward()
+        scaler.step(optimizer)
+        recorder.close()
+    finally:
+        torch.amp.GradScaler.step = original  # type: ignore[method-assign]
+    assert writer.labels() == ["r0", "m0.1", "u0.1", "r1"]
+
+
+def test_an_optimizer_whose_groups_cannot_be_read() -> None:
+    class Closed(torch.optim.SGD):
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            self.stepped = True
+
+    model = make_model()
+    optimizer = Closed(model.parameters(), lr=0.1)
+    recorder, writer = record(model)
+    optimizer.param_groups = [{}]
+    with pytest.warns(GradvizWarning, match="KeyError"):
+        optimizer.step()
+    recorder.close()
+    assert optimizer.stepped
+    assert "KeyError" in writer.errors[0]
