@@ -13,13 +13,15 @@ from gradviz.analysis.story import RunStory
 
 @dataclass(frozen=True)
 class StoryLedger:
-    """W windows: `length` in micro-steps; `consumed`, `skipped`, `broken` (NaN or Inf) and `edited` (changed inside).
+    """W windows: `place` among those of the story, `length` in micro-steps.
 
-    `residual` is the norm of what was left before it (NaN: not recorded), `loss` the mean of its losses, `weight` what
-    the weights of the loss add up to, `norm` ||G_n||, `clip` what was consumed over it, `coherence` ||G_n|| over the
-    sum of ||g_k||. What is not known is NaN. `windows_total` counts the windows before any choice.
+    `broken`: something was NaN or Inf; `edited`: changed inside. `residual` is the norm of what was left before it
+    (NaN: not recorded), `loss` the mean of its losses, `weight` what the weights of the loss add up to, `norm`
+    ||G_n||, `clip` what was consumed over it, `coherence` ||G_n|| over the sum of ||g_k||. What is not known is NaN.
+    `windows_total` counts the windows before any choice.
     """
 
+    place: Integers
     update: Integers
     length: Integers
     consumed: Flags
@@ -58,6 +60,7 @@ def story_ledger(story: RunStory) -> StoryLedger:
     with np.errstate(all="ignore"):
         coherence = np.where(lengths > 0, story.accumulated / lengths, np.nan)
     return StoryLedger(
+        place=np.arange(len(story.update)),
         update=story.update,
         length=story.length,
         consumed=story.consumed & ~story.skipped,

@@ -45,8 +45,20 @@ def _table(ledger: StoryLedger, language: str) -> Html:
         *(_head(HEADS.get(name, name), language, "number") for name in known),
         element("th", text("report.ledger.marks", language)),
     ]
-    rows = [_row(ledger, place, known, language) for place in range(len(ledger.update))]
+    rows = [
+        row
+        for place in range(len(ledger.update))
+        for row in (
+            *([_break(len(heads))] if place and ledger.place[place] > ledger.place[place - 1] + 1 else []),
+            _row(ledger, place, known, language),
+        )
+    ]
     return element("table", element("thead", element("tr", *heads)), element("tbody", *rows))
+
+
+def _break(columns: int) -> Html:
+    """Windows that are left out here: a gap is visible."""
+    return element("tr", element("td", "⋮", colspan=str(columns)))
 
 
 def _head(name: str, language: str, kind: str = "") -> Html:

@@ -71,19 +71,20 @@ def _report(run: Run, language: str) -> tuple[str, Diagnosis]:
     story = run_story(run)
     diagnosis = examine_story(story)
     gallery = _Gallery(language)
-    sections = [_head(run, diagnosis, facts_of(run, story, language), language)]
     if run.last_event is None:
-        sections.append(element("p", text("report.nothing_recorded", language)))
+        sections = [element("p", text("report.nothing_recorded", language))]
     else:
         worst = diagnosis.findings[0] if diagnosis.findings else None
         pictures = Album(run, run.events(), language).pictures(worst)
-        sections += [
+        sections = [
             _section("findings", language, *_findings(diagnosis, gallery, language)),
             _section("pictures", language, *map(gallery.show, pictures)),
             _section("checks", language, checks_section(diagnosis, language)),
             _section("ledger", language, ledger_section(story, diagnosis, language)),
         ]
-    return _document(run.name, joined(*sections, _foot(language)), gallery, language), diagnosis
+    # last, for a page that fails its checksum is found when it is read
+    head = _head(run, diagnosis, facts_of(run, story, language), language)
+    return _document(run.name, joined(head, *sections, _foot(language)), gallery, language), diagnosis
 
 
 class _Gallery:

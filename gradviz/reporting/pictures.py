@@ -35,6 +35,10 @@ POINTS = 4000  # of a layer; longer windows than that leave fewer of them
 DECADES = 1000.0  # a maximum so far above the middle hides all else on a linear axis
 LAYERS, CELLS = 400, 200_000  # of a heat map
 FIRST_LAYERS = 3
+LEGEND_LINE = 24
+NORMS = (
+    "event", "update", "micro_step", "phase", "layer", "l2", "nonfinite", "micro_l2", "micro_nonfinite",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,8 @@ class Album:
     def build_up(self) -> Picture:
         """The whole model."""
         updates, note = self._last_windows(len(self.run.layers))
-        return picture(
-            plot_build_up(build_up(self.run.gradients(updates=updates)), language=self.language), note
-        )
+        record = build_up(self.run.gradients(updates=updates, columns=NORMS))
+        return picture(plot_build_up(record, language=self.language), note)
 
     def heat_map(self) -> Picture:
         """Every update where they fit, else the overview; the layers that change most where there are too many."""
@@ -160,4 +163,10 @@ class Album:
 def picture(figure: go.Figure, note: str = "") -> Picture:
     """A figure and its words, told apart."""
     title, sentence = words_of(figure)
-    return Picture(title, sentence, without_words(figure) if figure.data else None, note)
+    if not figure.data:
+        return Picture(title, sentence, None, note)
+    bare = without_words(figure)
+    if bare.layout.showlegend is not False:  # on paper a legend takes a line more
+        below = bare.layout.margin.b + LEGEND_LINE
+        bare.update_layout(height=bare.layout.height + LEGEND_LINE, margin={"b": below})
+    return Picture(title, sentence, bare, note)

@@ -1,0 +1,114 @@
+"""The heat map as drawn: one trace of whole numbers, shelves for what is no number, and few bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from gradviz.analysis import HeatMap, heat_map_of_updates
+from gradviz.figures import plot_heat_map
+from gradviz.texts import LANGUAGES, text
+from tests.figures.test_every_figure import INPUTS, odd_input, texts_of
+
+
+def random_map(layers: int, columns: int) -> HeatMap:
+    total = np.random.default_rng(0).lognormal(size=(layers, columns))
+    ones = np.ones((layers, columns), dtype=np.int64)
+    updates = np.arange(columns)
+    names = tuple(f"blocks.{place}.weight" for place in range(layers))
+    return HeatMap(names, "l2", updates, updates, total, ones, 0 * ones, layers)
+
+
+def odd_map() -> HeatMap:
+    """Cell (0, 0) is zero, (1, 0) not finite, (2, 0) without a gradient."""
+    plain = random_map(4, 6)
+    total, count, broken = plain.total.copy(), plain.count.copy(), plain.nonfinite.copy()
+    total[0, 0] = 0
+    total[1:3, 0] = count[1:3, 0] = 0
+    broken[1, 0] = 1
+    return replace(plain, total=total, count=count, nonfinite=broken)
+
+
+def colour_of(figure: go.Figure, row: int, column: int) -> str:
+    """The colour of a cell on a flat band of the scale; empty on the ramp."""
+    trace = figure.data[0]
+    place = (float(trace.z[row, column]) - trace.zmin) / (trace.zmax - trace.zmin)
+    scale = trace.colorscale
+    for (low, below), (high, above) in pairwise(scale):
+        if low < place < high and below == above:
+            return str(below)
+    return ""
+
+
+def test_zero_missing_and_nan_have_colours_of_their_own() -> None:
+    figure = plot_heat_map(odd_map())
+    shelves = [colour_of(figure, row, 0) for row in range(3)]
+    assert len(set(shelves)) == 3
+    assert all(shelves)
+    assert [colour_of(figure, row, 1) for row in range(4)] == [""] * 4
+    named = list(figure.data[0].colorbar.ticktext)
+    assert [text(f"figure.heat_map.{name}") for name in ("zero", "broken", "missing")] == named[:3]
+
+
+def test_shelves_that_nobody_stands_on_are_not_drawn() -> None:
+    figure = plot_heat_map(random_map(3, 5))
+    assert not {text(f"figure.heat_map.{name}") for name in ("zero", "broken", "missing")} & set(
+        figure.data[0].colorbar.ticktext
+    )
+
+
+def test_the_level_is_the_decade_against_the_median() -> None:
+    found = random_map(3, 40)
+    level = plot_heat_map(found).data[0].z
+    assert level.dtype == np.int16
+    expected = np.clip(1000 * np.log10(found.value / np.median(found.value, axis=1)[:, None]), -2000, 2000)
+    reach = plot_heat_map(found).data[0].zmax
+    np.testing.assert_allclose(level, np.clip(expected, -reach, reach), atol=1)
+
+
+def test_absolute_sizes_use_the_whole_scale() -> None:
+    found = random_map(3, 40)
+    trace = plot_heat_map(found, relative=False).data[0]
+    np.testing.assert_allclose(trace.z, 1000 * np.log10(found.value), atol=1)
+    assert trace.colorscale[0][1] != plot_heat_map(found).data[0].colorscale[0][1]
+
+
+@pytest.mark.parametrize("relative", [True, False])
+@pytest.mark.parametrize("decade", [-44, 0, 37])
+def test_the_colour_scale_ascends_from_0_to_1_however_small_the_numbers(decade: int, relative: bool) -> None:
+    found = odd_map()
+    figure = plot_heat_map(replace(found, total=found.total * 10.0**decade), relative=relative)
+    places = [place for place, _ in figure.data[0].colorscale]
+    assert places[0] == 0
+    assert places[-1] == 1
+    assert places == sorted(places)
+
+
+def test_250_layers_by_1000_updates_fit_in_1200_kilobytes() -> None:
+    assert len(plot_heat_map(random_map(250, 1000)).to_json()) < 1_200_000
+
+
+def test_merged_columns_thinned_layers_and_broken_cells_are_said() -> None:
+    found = replace(odd_map(), last_update=odd_map().first_update + 15, layers_total=900)
+    sentence = plot_heat_map(found).layout.title.subtitle.text.replace("<br>", " ")
+    assert "Each column adds up 16 updates." in sentence
+    assert "the 4 of 900 layers" in sentence
+    assert "1 cells hold NaN or Inf" in sentence
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("odd", INPUTS)
+def test_a_picture_or_a_sentence(odd: str, language: str) -> None:
+    figure = plot_heat_map(heat_map_of_updates(odd_input(odd)), language=language)
+    assert len(figure.layout.title.subtitle.text or figure.layout.annotations[0].text) > 5
+
+
+def test_names_never_become_markup() -> None:
+    for words in texts_of(plot_heat_map(heat_map_of_updates(odd_input("hostile names")))):
+        assert "<script" not in words
+        assert "<a href" not in words
+        assert "\u202e" not in words
