@@ -7,6 +7,9 @@ from collections.abc import Generator
 
 import pytest
 
+# the models of the tests are tiny, and a worker runs on each core: threads within torch only get in the way
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
