@@ -103,6 +103,7 @@ class GradientBoard:
         self._versions = [-1] * len(self._versions)
         self._ahead.clear()
         self._arrived.clear()
+        self._kept = {}
 
     def finish(self, slots: Iterable[int]) -> bool:
         """Look after a backward: `p.grad` is G_k. Returns whether anything arrived or changed."""
@@ -218,7 +219,6 @@ class GradientBoard:
         rows = self._state.copy()
         for slot, row in self._kept.items():
             rows[slot] = row
-        self._kept = {}
         self.distrust()
         return Once(partial(assembled, rows))
 

@@ -37,6 +37,11 @@ class Once:
         return self._sums
 
 
+def only(sums: Sums, rows: NDArray[np.int32]) -> Sums:
+    """These `rows` of what `sums` gives."""
+    return lambda: sums()[rows]
+
+
 def coefficient(accumulated: Sums, consumed: Sums, slots: list[int]) -> Callable[[], float]:
     """L2 of what is consumed over L2 of what had accumulated, over `slots`: 1 where nothing was clipped.
 

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from gradviz.recording.amp import Unscaling
 from gradviz.recording.board import GradientBoard
 from gradviz.recording.loss_audit import audit
-from gradviz.recording.moments import Moment, Sums, coefficient
+from gradviz.recording.moments import Moment, Sums, coefficient, only
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import learning_rate, loss_of
 from gradviz.recording.surroundings import Surroundings
@@ -36,7 +36,7 @@ class Observer:
         tally: Tally | None = None,
     ) -> None:
         self.slots: list[int] = []  # those recorded: trainable and hooked
-        self.see_gradient, self.distrust = board.see, board.distrust
+        self.see_gradient = board.see
         self.logged: dict[str, Scalar] = {}
         self.unscaling = unscaling
         self.surroundings = Surroundings(watched, writer.describe)
@@ -106,44 +106,51 @@ class Observer:
     def consume(self, optimizer: Optimizer, slots: list[int]) -> None:
         """`optimizer.step()` begins: `p.grad` as it consumes it."""
         self._settle_updates()
+        self.updates.consumed = None  # of a step that raised
         self._windows.consume(id(optimizer))
         if self._windows.recorded:
-            self._begin_update(optimizer, slots)
+            self.updates.sample(slots)
+            self.updates.open(self._update(optimizer, slots, self._take(slots, optimizer)))
 
     def consume_inside(self, optimizer: Optimizer, slots: list[int]) -> None:
         """`optimizer.step()` inside a backward: its gradients may be freed before the backward ends."""
-        self._board.keep(slots)
-        if self._tally is not None:
-            self._tally.count(slots, self._windows.update)
-        self.updates.inner.append((optimizer, slots))
+        self.updates.stepped_inside(optimizer, slots)
+        if self._windows.recorded:
+            self._board.keep(slots)
+            if self._tally is not None:
+                self._tally.count(slots, self._windows.update)
+
+    def lost_backward(self) -> None:
+        """A backward that failed, or of a window that is not recorded: what stepped inside it ends the window."""
+        self._board.distrust()
+        if (inner := self.updates.take_inner()) is not None:
+            self._windows.consume(inner.optimizer)
 
     def _close_inner_updates(self) -> None:
         """One update for all optimizers that stepped inside this backward."""
-        inner, self.updates.inner = self.updates.inner, []
-        if not inner:
+        if (inner := self.updates.take_inner()) is None:
             return
-        self._windows.consume(id(inner[0][0]))
-        slots = sorted({slot for _, owned in inner for slot in owned})
-        scalars = learning_rate(inner[0][0]) | self._scale()
-        counted = None if self._tally is None else self._tally.take()
-        self._emit(Phase.UPDATE, self._board.moment_of_kept(), scalars, slots=slots, counted=counted)
+        self._windows.consume(inner.optimizer)
+        scalars, counted = inner.rate | self._scale(), None if self._tally is None else self._tally.take()
+        self._emit(Phase.UPDATE, self._board.moment_of_kept(), scalars, slots=inner.slots, counted=counted)
 
     def closure_begins(self, slots: list[int]) -> None:
         """`optimizer.step(closure)` begins: the weights are as they were."""
         self._settle_updates()
+        self.updates.consumed = None
         if self._windows.recorded:
             self.updates.sample(slots)
 
     def closure_returned(self, optimizer: Optimizer, slots: list[int]) -> None:
         """A closure inside `optimizer.step(closure)` has returned; of several calls (LBFGS) the last one counts."""
         sums = self._take(slots, optimizer) if self._windows.recorded else None
-        self.updates.consumed = lambda: self._close_after_closure(optimizer, slots, sums)
+        self.updates.consumed = lambda returned: self._close_after_closure(returned, slots, sums)
 
-    def optimizer_returned(self) -> None:
+    def optimizer_returned(self, optimizer: Optimizer) -> None:
         """`optimizer.step()` is over: what it did to the weights is known now."""
         consumed, self.updates.consumed = self.updates.consumed, None
         if consumed is not None:
-            consumed()
+            consumed(optimizer)
         self._settle_updates(complete=True)
 
     def refused(self, optimizer: Optimizer, slots: list[int]) -> None:
@@ -159,10 +166,6 @@ class Observer:
         if sums is not None and self._windows.recorded:
             self.updates.open(self._update(optimizer, slots, sums))
 
-    def _begin_update(self, optimizer: Optimizer, slots: list[int]) -> None:
-        self.updates.sample(slots)
-        self.updates.open(self._update(optimizer, slots, self._take(slots, optimizer)))
-
     def _take(self, slots: list[int], optimizer: Optimizer) -> Sums:
         self._board.look(slots, fresh=True, count_zeros=True)  # unscaling leaves no trace in the version
         if self._tally is not None:
@@ -177,7 +180,8 @@ class Observer:
         if self._accumulated is not None and not self._windows.fresh:
             scalars["clip_coefficient"] = coefficient(self._accumulated, sums, slots)
         rates = self.updates.rates(optimizer)
-        counted = None if self._tally is None or refused else self._tally.take()
+        counted = None if self._tally is None else self._tally.take()
+        counted = None if refused else counted  # taken all the same: the next update is another
         return Update(slots, sums, scalars, self._windows.moment(), self._seconds(), rates, counted)
 
     def _settle_updates(self, *, complete: bool = False) -> None:
@@ -227,7 +231,7 @@ class Observer:
         moment = self._windows.moment() if at is None else at
         micro_step = 0 if phase is Phase.RESET else moment.micro_step
         when = self._seconds() if seconds is None else seconds
-        rows = sums if len(ids) == len(self._watched) else _only(sums, ids)
+        rows = sums if len(ids) == len(self._watched) else only(sums, ids)
         counts = None if counted is None else counts_of(counted, ids.tolist())
         self._writer.put(
             EventRecord(
@@ -244,7 +248,3 @@ class Observer:
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
-
-
-def _only(sums: Sums, rows: NDArray[np.int32]) -> Sums:
-    return lambda: sums()[rows]

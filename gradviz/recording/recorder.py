@@ -95,14 +95,14 @@ class ActiveRecorder(Recorder):
             return
         self._thread = None
         recorded, self.gate.open = self.gate.open, False
-        if not recorded or self.closed:
+        if self.closed:
             return
         try:
-            if completed:
+            if completed and recorded:
                 self._observer.end_backward()
                 self._guard.passed()
-            else:
-                self._observer.distrust()
+            elif recorded or self._observer.updates.inner:
+                self._observer.lost_backward()
         except Exception as error:
             self._guard.failed(error)
 
@@ -150,7 +150,7 @@ class ActiveRecorder(Recorder):
             if not slots or (stepping is not None and stepping[1].issuperset(slots)):
                 return
         self._stepping = None
-        self._guard(self._observer.optimizer_returned)
+        self._guard(self._observer.optimizer_returned, optimizer)
 
     def _slots_of(self, optimizer: Optimizer) -> list[int]:
         try:

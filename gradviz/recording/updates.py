@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from gradviz.recording.moments import Moment, Sums
 from gradviz.recording.parameters import WatchedParameters
-from gradviz.recording.scalars import scalar_of
+from gradviz.recording.scalars import learning_rate, scalar_of
 from gradviz.recording.steps import StepGauge, exact_steps, write_exact_steps
 from gradviz.recording.tally import Counted
 from gradviz.schema import Scalar
@@ -30,15 +30,33 @@ class Update(NamedTuple):
     counted: Counted | None = None
 
 
+class Inner(NamedTuple):
+    """An optimizer (its id) that stepped inside a backward, with its `lr`."""
+
+    optimizer: int
+    rate: dict[str, Scalar]
+    slots: list[int]
+
+
 class UpdateBook:
     """The update that is under way, and what is needed to complete it."""
 
     def __init__(self, watched: WatchedParameters) -> None:
-        self.inner: list[tuple[Optimizer, list[int]]] = []  # stepped inside the backward that is running
-        self.consumed: Callable[[], None] | None = None  # what a closure has brought
+        self.inner: list[Inner] = []  # stepped inside the backward that is running
+        self.consumed: Callable[[Optimizer], None] | None = None  # what a closure has brought
         self.under_scaler = False
         self._watched, self._gauge = watched, StepGauge(watched)
         self._open: Update | None = None
+
+    def stepped_inside(self, optimizer: Optimizer, slots: list[int]) -> None:
+        """`optimizer` steps inside a backward."""
+        self.inner.append(Inner(id(optimizer), learning_rate(optimizer), slots))
+
+    def take_inner(self) -> Inner | None:
+        """All that stepped inside the last backward as one, under the first one's name; None where none did."""
+        inner, self.inner = self.inner, []
+        slots = sorted({slot for one in inner for slot in one.slots})
+        return inner[0]._replace(slots=slots) if inner else None
 
     def sample(self, slots: list[int]) -> None:
         """Keep samples of the weights as they are before the step."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from loop_story import batches, make_model, record, rows
+from loop_story import batches, expected, make_model, record, rows
 
 from gradviz.errors import GradvizWarning
-from gradviz.schema import STEP_SQUARES, Phase
+from gradviz.schema import MICRO_SQUARES, SQUARES, STEP_SQUARES, Phase
 
 
 def test_a_dropped_recorder_among_other_hooks_does_not_stop_the_step() -> None:
@@ -120,3 +123,93 @@ def test_an_optimizer_whose_groups_cannot_be_read() -> None:
     recorder.close()
     assert optimizer.stepped
     assert "KeyError" in writer.errors[0]
+
+
+def step_inside(model: Any) -> None:
+    """Each parameter has an optimizer of its own that steps as soon as its gradient is there."""
+
+    def step(parameter: torch.Tensor) -> None:
+        optimizers[parameter].step()
+        optimizers[parameter].zero_grad()
+
+    optimizers = {p: torch.optim.SGD([p], lr=0.1) for p in model.parameters()}
+    for parameter in model.parameters():
+        parameter.register_post_accumulate_grad_hook(step)
+
+
+def test_optimizers_inside_the_backward_of_windows_that_are_not_recorded() -> None:
+    model = make_model()
+    step_inside(model)
+    recorder, writer = record(model, every=2)
+    for x in batches(5):
+        model(x).sum().backward()
+    assert not recorder._observer.updates.inner
+    recorder.close()
+    assert writer.labels() == ["r0", "m0.1", "u0.1", "r2", "m2.1", "u2.1", "r4", "m4.1", "u4.1"]
+    for micro, update in zip(writer.of(Phase.MICRO_STEP), writer.of(Phase.UPDATE), strict=True):
+        np.testing.assert_allclose(rows(update)[:, SQUARES], rows(micro)[:, MICRO_SQUARES], rtol=1e-12)
+
+
+def test_optimizers_inside_a_backward_that_fails() -> None:
+    model = make_model()
+    step_inside(model)
+    fails = [False, True, False]
+
+    def fail(_gradient: torch.Tensor) -> None:
+        if fails.pop(0):
+            raise ArithmeticError("yours")
+
+    recorder, writer = record(model)
+    model[0].weight.register_hook(fail)
+    for x in batches(3):
+        with suppress(ArithmeticError):
+            model(x).sum().backward()
+    recorder.close()
+    assert writer.labels() == ["r0", "m0.1", "u0.1", "r2", "m2.1", "u2.1", "r3"]
+    micro, update = rows(writer.of(Phase.MICRO_STEP)[1]), rows(writer.of(Phase.UPDATE)[1])
+    np.testing.assert_allclose(update[:, SQUARES], micro[:, MICRO_SQUARES], rtol=1e-12)
+
+
+def test_what_a_refused_update_counted_is_not_the_next_ones() -> None:
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder, writer = record(model, optimizer, distributions=2)
+    scaler = scaler_of()
+    for spoil, x in zip([1.0, 1.0, float("inf"), 1.0, 1.0], batches(5), strict=True):
+        scaler.scale(model(x * spoil).sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+    recorder.close()
+    counted = [update.counts is not None for update in writer.of(Phase.UPDATE)]
+    assert counted == [True, False, False, False, True]
+
+
+def test_a_closure_that_raised_leaves_nothing_to_the_next_step() -> None:
+    model = make_model()
+    other = torch.optim.LBFGS(model.parameters())
+    optimizer = torch.optim.SGD(list(model.parameters())[:2], lr=0.1)
+    recorder, writer = record(model)
+    calls: list[int] = []
+
+    def closure() -> torch.Tensor:
+        calls.append(1)
+        if len(calls) > 1:
+            raise ArithmeticError("diverged")
+        loss: torch.Tensor = model(batches(1)[0]).square().mean()
+        loss.backward()
+        return loss
+
+    with pytest.raises(ArithmeticError, match="diverged"):
+        other.step(closure)
+    gone = weakref.ref(other)
+    del other
+    gc.collect()
+    assert gone() is None
+    model(batches(2)[1]).sum().backward()
+    truth = [expected(p.grad)[1] for p in list(model.parameters())[:2]]
+    optimizer.step()
+    recorder.close()
+    (update,) = writer.of(Phase.UPDATE)
+    assert update.layer_ids.tolist() == [0, 1]
+    np.testing.assert_allclose(rows(update)[:, SQUARES], truth, rtol=1e-6)
