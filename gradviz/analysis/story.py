@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradviz.analysis.folding import Edits, LayerWindows, Singles
+from gradviz.analysis.blocks import Singles
+from gradviz.analysis.folding import Edits, LayerWindows
 from gradviz.analysis.frames import Flags, Floats, Integers
 
 if TYPE_CHECKING:

@@ -1,13 +1,13 @@
-"""Reads the story of a run: only the columns it needs, some layers at a time, folded as they come."""
+"""Reads the story of a run: only the columns it needs, a piece at a time, folded as they come."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradviz.analysis.folding import COLUMNS, Edits, Fold, Folded, joined
+from gradviz.analysis.folding import COLUMNS, Fold
 from gradviz.analysis.frames import Flags, Floats, Integers, integers, values_at
 from gradviz.analysis.story import LayerTable, MicroSteps, RunStory
 from gradviz.analysis.windows import window_axis
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from gradviz.store import Run
 
-ROWS_AT_ONCE = 1_500_000
 ROWS_AT_MOST = 40_000_000  # beyond it the first and the last windows are read, half and half
 MICRO_SCALARS = ("loss", "loss_weight", "loss_elements", "lr", "amp_scale", "samples")
 UPDATE_SCALARS = ("lr", "amp_scale", "skipped", "clip_coefficient")
@@ -29,13 +28,14 @@ def run_story(run: Run) -> RunStory:
     table = layer_table(run.layers)
     events = _readable(run.events(), run.gaps, any_part=run.last_event is not None)
     kept, ranges = _bounded(events, len(table.names))
-    fold = Fold(window_axis(kept))
-    axis = fold.axis
-    pieces = [fold.fold(frame, names) for names, frame in _pieces(run, table, len(kept), ranges)]
+    fold = Fold(window_axis(kept), table.layer_id)
+    for updates in ranges:
+        for piece in run.pieces(COLUMNS, updates=updates):
+            fold.add(piece)
+    axis, windows = fold.axis, len(fold.windows)
     update_rows = (axis.phase == Phase.UPDATE) & (fold.place >= 0)
     scalars = {name: _at_updates(kept, name, fold, update_rows) for name in UPDATE_SCALARS}
     skipped = scalars["skipped"]
-    windows = len(fold.windows)
     return RunStory(
         table=table,
         update=axis.update[fold.windows],
@@ -46,9 +46,9 @@ def run_story(run: Run) -> RunStory:
         lr=scalars["lr"],
         amp_scale=scalars["amp_scale"],
         clip_coefficient=scalars["clip_coefficient"],
-        micro=_micro_steps(kept, fold, pieces),
-        edits=_added([piece.edits for piece in pieces]),
-        layers=joined([piece.layers for piece in pieces], windows),
+        micro=_micro_steps(kept, fold),
+        edits=fold.edits(),
+        layers=fold.layers(),
         declared=_declared(run.metadata),
         windows_total=_windows_of(events),
         facts=run.metadata,
@@ -100,31 +100,16 @@ def _bounded(events: pd.DataFrame, layers: int) -> tuple[pd.DataFrame, list[tupl
     ]
 
 
-def _pieces(
-    run: Run, table: LayerTable, events: int, ranges: list[tuple[int, int] | None]
-) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
-    """The rows of some layers at a time."""
-    import pandas as pd  # loaded by the store already
-
-    size = max(1, ROWS_AT_ONCE // max(events, 1))
-    for start in range(0, len(table.names), size):
-        names = table.names[start : start + size]
-        frames = [run.gradients(layers=names, updates=updates, columns=COLUMNS) for updates in ranges]
-        yield names, frames[0] if len(frames) == 1 else pd.concat(frames)
-
-
 def _windows_of(events: pd.DataFrame) -> int:
     return len(np.unique(integers(events, "update")[(events["phase"] == "micro_step").to_numpy()]))
 
 
-def _micro_steps(events: pd.DataFrame, fold: Fold, pieces: list[Folded]) -> MicroSteps:
+def _micro_steps(events: pd.DataFrame, fold: Fold) -> MicroSteps:
     number = fold.axis.event[fold.micro]
     return MicroSteps(
         window=fold.place[fold.micro],
         micro_step=fold.axis.micro_step[fold.micro],
-        squares=np.sum([piece.micro_squares for piece in pieces], axis=0)
-        if pieces
-        else np.zeros(len(number)),
+        squares=fold.micro_squares,
         **{name: values_at(events, name, number) for name in MICRO_SCALARS if name != "loss_elements"},
         loss_elements=values_at(events, "loss_elements", number) / _ranks_at(events, number),
     )
@@ -142,15 +127,3 @@ def _at_updates(events: pd.DataFrame, name: str, fold: Fold, rows: Flags) -> Flo
     found = np.full(len(fold.windows), np.nan)
     found[fold.place[rows][known]] = values[known]
     return found
-
-
-def _added(pieces: list[Edits]) -> Edits:
-    if not pieces:
-        none, nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
-        return Edits(none, none, nothing, nothing, none, none)
-    first = pieces[0]
-    before, after, wiped, held = (
-        np.sum([getattr(piece, name) for piece in pieces], axis=0)
-        for name in ("before", "after", "wiped", "held")
-    )
-    return Edits(first.window, first.micro_step, before, after, wiped, held)

@@ -92,7 +92,8 @@ def test_every_number_of_a_recorded_loop(training: Training, tmp_path: Path) -> 
 
 def test_in_small_pieces_it_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = recorded(sick_loops.half_reset, tmp_path)
-    monkeypatch.setattr(story_reading, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("gradviz.store.rows.PIECE_ROWS", 1)
+    monkeypatch.setattr("gradviz.analysis.blocks.CELLS", 1)
     check_against_rows(run, run_story(run))
 
 
