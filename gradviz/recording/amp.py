@@ -7,6 +7,7 @@ optimizer's gradients are as they are, and whether the optimizer was called at a
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.optim import Optimizer
 
 from gradviz.recording.scalars import read_scalar, scalar_of
@@ -31,14 +33,15 @@ from gradviz.schema import (
 
 LINEAR = np.array([L1, MAX, MICRO_L1, MICRO_MAX])
 SQUARED = np.array([SQUARES, MICRO_SQUARES, PREVIOUS_SQUARES])
+LOSSES_KEPT = 64  # scaled losses whose backward may still come, held weakly
 Sums = NDArray[np.float64]
 
 
 class ScalerListener(Protocol):
     """Told of a GradScaler's doings; never raises."""
 
-    def loss_scaled(self, scale: Scalar | None) -> None:
-        """The loss of the next backward was multiplied by `scale`."""
+    def loss_scaled(self, scaled: Any, scale: Scalar | None) -> None:
+        """The loss of the next backward was multiplied by `scale`, which gave `scaled`."""
 
     def gradients_unscaled(self, optimizer: Optimizer) -> None:
         """The gradients of `optimizer` were divided by the scale."""
@@ -46,8 +49,8 @@ class ScalerListener(Protocol):
     def before_scaler(self, _optimizer: Optimizer) -> None:
         """`scaler.step(optimizer)` begins."""
 
-    def after_scaler(self, optimizer: Optimizer) -> None:
-        """`scaler.step(optimizer)` is over; where the optimizer's own step did not run, the update was refused."""
+    def after_scaler(self, optimizer: Optimizer, completed: bool) -> None:
+        """`scaler.step(optimizer)` is over; where it raised nothing and the optimizer did not run, it was refused."""
 
 
 def listen(listener: ScalerListener) -> None:
@@ -66,7 +69,7 @@ def _scaling(original: Any) -> Any:
         scaled = original(self, outputs)
         factor = scalar_of(getattr(self, "_scale", None)) if _enabled(self) else None
         for listener in _wrapping.listeners():
-            listener.loss_scaled(factor)
+            listener.loss_scaled(scaled, factor)
         return scaled
 
     return scale
@@ -92,10 +95,14 @@ def _stepping(original: Any) -> Any:
         listeners = _wrapping.listeners()
         for listener in listeners:
             listener.before_scaler(optimizer)
-        outcome = original(self, optimizer, *args, **kwargs)
-        for listener in listeners:
-            listener.after_scaler(optimizer)
-        return outcome
+        completed = False
+        try:
+            outcome = original(self, optimizer, *args, **kwargs)
+            completed = True
+            return outcome
+        finally:
+            for listener in listeners:
+                listener.after_scaler(optimizer, completed)
 
     return step
 
@@ -124,17 +131,27 @@ class Unscaling:
         self._asked = scaler if _is_foreign(scaler) else None
         self.active = False  # whether a loss was ever scaled
         self._next: Scalar | None = None
+        self._scaled: list[tuple[weakref.ref[Tensor], Scalar]] = []  # losses that had no backward yet
         self._carry = np.zeros(count, dtype=bool)
 
-    def announce(self, scale: Scalar | None) -> None:
-        """The next backward's loss was multiplied by `scale`."""
+    def announce(self, scaled: Any, scale: Scalar | None) -> None:
+        """The next backward's loss was multiplied by `scale`, and so was that of any backward of `scaled`."""
         self._next = scale
+        if scale is not None and isinstance(scaled, Tensor):
+            self._scaled = [*self._scaled[1 - LOSSES_KEPT :], (weakref.ref(scaled), scale)]
 
-    def begin(self) -> None:
-        """A backward begins."""
+    def begin(self, tensors: Any = None) -> None:
+        """A backward of `tensors` begins."""
         asked = None if self._asked is None else scalar_of(getattr(self._asked, "_scale", None))
-        self.scale, self._next = self._next if self._next is not None else asked, None
+        self._scaled = [one for one in self._scaled if one[0]() is not None]
+        known = [scale for loss, scale in self._scaled if loss() is tensors]
+        presumed, self._next = asked if self._next is None else self._next, None
+        self.scale = known[-1] if known else presumed
         self.active = self.active or self.scale is not None
+
+    def scalars(self) -> dict[str, Scalar]:
+        """`amp_scale` of the last backward, where its loss was scaled."""
+        return {} if self.scale is None else {"amp_scale": self.scale}
 
     def arrived(self, slots: Iterable[int]) -> None:
         """The backward reached these slots."""

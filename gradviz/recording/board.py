@@ -105,6 +105,11 @@ class GradientBoard:
         self._arrived.clear()
         self._kept = {}
 
+    def distrust_each(self, slots: list[int]) -> None:
+        """Somebody wrote into the gradients of these `slots` without a trace."""
+        for slot in slots:
+            self._versions[slot] = -1
+
     def finish(self, slots: Iterable[int]) -> bool:
         """Look after a backward: `p.grad` is G_k. Returns whether anything arrived or changed."""
         changed = self._changed = self.look(slots)

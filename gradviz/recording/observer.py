@@ -36,7 +36,7 @@ class Observer:
         tally: Tally | None = None,
     ) -> None:
         self.slots: list[int] = []  # those recorded: trainable and hooked
-        self.see_gradient = board.see
+        self.see_gradient, self.distrust_each = board.see, board.distrust_each
         self.logged: dict[str, Scalar] = {}
         self.unscaling = unscaling
         self.surroundings = Surroundings(watched, writer.describe)
@@ -65,14 +65,14 @@ class Observer:
         self._windows.begin()
         if not self._windows.recorded:
             self.logged = {}  # of a micro-step that is not recorded
-            self.unscaling.begin()
+            self.unscaling.begin(tensors)
             return False
         fresh = self._windows.fresh
         edited = self._board.begin(self.slots, fresh=fresh)
         if fresh or edited:
             # not an event yet: this backward may belong to another model
             self._pending = (Phase.RESET if fresh else Phase.EDIT, self._moment(), self._seconds())
-        self.unscaling.begin()
+        self.unscaling.begin(tensors)
         scale = self.unscaling.scale
         self._loss = loss_of(tensors, scale) | audit(tensors, gradient=gradient, amp_scale=scale).scalars()
         return True
@@ -85,7 +85,7 @@ class Observer:
         self._windows.count()
         if self.unscaling.active:
             self.unscaling.arrived(self._board.touched())
-        scalars = self._loss | self.surroundings.rate() | self._scale() | self.logged
+        scalars = self._loss | self.surroundings.rate() | self.unscaling.scalars() | self.logged
         self.logged = {}
         sums = self._accumulated = self._board.moment_of_micro_step(self.unscaling)
         self._emit(Phase.MICRO_STEP, sums, scalars)
@@ -131,7 +131,10 @@ class Observer:
         if (inner := self.updates.take_inner()) is None:
             return
         self._windows.consume(inner.optimizer)
-        scalars, counted = inner.rate | self._scale(), None if self._tally is None else self._tally.take()
+        scalars, counted = (
+            inner.rate | self.unscaling.scalars(),
+            None if self._tally is None else self._tally.take(),
+        )
         self._emit(Phase.UPDATE, self._board.moment_of_kept(), scalars, slots=inner.slots, counted=counted)
 
     def closure_begins(self, slots: list[int]) -> None:
@@ -176,7 +179,7 @@ class Observer:
         self._pending = None
         self.surroundings.stepped(optimizer, slots)
         skipped = {"skipped": 1.0} if refused else self.updates.skipped(optimizer)
-        scalars = learning_rate(optimizer) | self._scale() | skipped
+        scalars = learning_rate(optimizer) | self.unscaling.scalars() | skipped
         if self._accumulated is not None and not self._windows.fresh:
             scalars["clip_coefficient"] = coefficient(self._accumulated, sums, slots)
         rates = self.updates.rates(optimizer)
@@ -213,9 +216,6 @@ class Observer:
     def _moment(self) -> Sums:
         return self._board.moment(self.unscaling)
 
-    def _scale(self) -> dict[str, Scalar]:
-        return {} if self.unscaling.scale is None else {"amp_scale": self.unscaling.scale}
-
     def _emit(
         self,
         phase: Phase,
@@ -233,11 +233,8 @@ class Observer:
         when = self._seconds() if seconds is None else seconds
         rows = sums if len(ids) == len(self._watched) else only(sums, ids)
         counts = None if counted is None else counts_of(counted, ids.tolist())
-        self._writer.put(
-            EventRecord(
-                self._event, moment.update, micro_step, phase, when, ids, numels, rows, scalars, counts
-            )
-        )
+        place = self._event, moment.update, micro_step, phase, when
+        self._writer.put(EventRecord(*place, ids, numels, rows, scalars, counts))
         self._event += 1
 
     def _rows_of(self, slots: list[int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -159,21 +159,25 @@ class ActiveRecorder(Recorder):
             self._guard.failed(error)
             return []
 
-    def loss_scaled(self, scale: Scalar | None) -> None:
+    def loss_scaled(self, scaled: Any, scale: Scalar | None) -> None:
         if not self._idle():
-            self._observer.unscaling.announce(scale)
+            self._observer.unscaling.announce(scaled, scale)
 
     def gradients_unscaled(self, optimizer: Optimizer) -> None:
         if not self._idle():
-            self._guard(self._observer.unscaling.removed, self._slots_of(optimizer))
+            slots = self._slots_of(optimizer)
+            self._guard(self._observer.unscaling.removed, slots)
+            self._guard(self._observer.distrust_each, slots)  # unscaling leaves no trace in the versions
 
     def before_scaler(self, _optimizer: Optimizer) -> None:
         self._ran, self._observer.updates.under_scaler = set(), True
 
-    def after_scaler(self, optimizer: Optimizer) -> None:
+    def after_scaler(self, optimizer: Optimizer, completed: bool) -> None:
         self._observer.updates.under_scaler = False
-        if self._idle() or id(optimizer) in self._ran or (self._given and id(optimizer) not in self._given):
+        if not completed or self._idle() or id(optimizer) in self._ran:
             return
+        if self._given and id(optimizer) not in self._given:
+            return  # its step is not hooked
         self._ran.add(id(optimizer))  # where our wrapper came to stand twice in the chain, it is told once
         slots = self._slots_of(optimizer)
         if slots:

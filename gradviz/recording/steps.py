@@ -146,4 +146,5 @@ def exact_steps(optimizer: Optimizer, watched: WatchedParameters) -> dict[int, f
 def write_exact_steps(sums: Sums, rates: dict[int, float]) -> None:
     """||dw||^2 = lr^2 ||g||^2 for the slots in `rates`."""
     slots = list(rates)
-    sums[slots, STEP_SQUARES] = np.square(list(rates.values())) * sums[slots, SQUARES]
+    with np.errstate(invalid="ignore"):  # a rate of 0 times an infinite gradient: NaN, as the weights become
+        sums[slots, STEP_SQUARES] = np.square(list(rates.values())) * sums[slots, SQUARES]

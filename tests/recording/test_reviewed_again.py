@@ -13,7 +13,7 @@ import torch
 from loop_story import batches, expected, make_model, record, rows
 
 from gradviz.errors import GradvizWarning
-from gradviz.schema import MICRO_SQUARES, SQUARES, STEP_SQUARES, Phase
+from gradviz.schema import L1, MICRO_SQUARES, PREVIOUS_SQUARES, SQUARES, STEP_SQUARES, Phase
 
 
 def test_a_dropped_recorder_among_other_hooks_does_not_stop_the_step() -> None:
@@ -213,3 +213,61 @@ def test_a_closure_that_raised_leaves_nothing_to_the_next_step() -> None:
     (update,) = writer.of(Phase.UPDATE)
     assert update.layer_ids.tolist() == [0, 1]
     np.testing.assert_allclose(rows(update)[:, SQUARES], truth, rtol=1e-6)
+
+
+def test_losses_scaled_together_have_a_backward_each() -> None:
+    """Also with another model's backward, that nobody scaled, in between."""
+    model, other = make_model(), make_model()
+    recorder, writer = record(model)
+    other_recorder, other_writer = record(other)
+    scaler = scaler_of()
+    losses = [scaler.scale(model(x).square().mean()) for x in batches(2)]
+    losses[0].backward()
+    other(batches(1)[0]).sum().backward()
+    losses[1].backward()
+    truth = [expected(p.grad)[0] / 1024 for p in model.parameters()]
+    recorder.close()
+    other_recorder.close()
+    assert [event.scalars["amp_scale"] for event in writer.of(Phase.MICRO_STEP)] == [1024.0, 1024.0]
+    np.testing.assert_allclose(rows(writer.of(Phase.MICRO_STEP)[1])[:, L1], truth, rtol=1e-6)
+    assert "amp_scale" not in other_writer.of(Phase.MICRO_STEP)[0].scalars
+
+
+def test_gradients_unscaled_in_the_middle_of_a_window() -> None:
+    """What had accumulated weighs 1 / scale of what comes after it, and is shown so."""
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder, writer = record(model, optimizer)
+    scaler = scaler_of()
+    scaler.scale(model(batches(2)[0]).sum()).backward()
+    scaler.unscale_(optimizer)
+    truth = [expected(p.grad)[1] / 1024**2 for p in model.parameters()]
+    scaler.scale(model(batches(2)[1]).sum()).backward()
+    recorder.close()
+    assert writer.labels() == ["r0", "m0.1", "e0.1", "m0.2"]
+    np.testing.assert_allclose(rows(writer.events[-1])[:, PREVIOUS_SQUARES], truth, rtol=1e-5)
+
+
+def test_a_scaler_whose_step_raised_refused_nothing() -> None:
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder, writer = record(model, optimizer)
+    scaler = scaler_of()
+    scaler.scale(model(batches(1)[0]).sum()).backward()
+    with pytest.raises(RuntimeError, match="Closure use is not currently supported"):
+        scaler.step(optimizer, closure=lambda: None)
+    optimizer.step()
+    recorder.close()
+    assert writer.labels() == ["r0", "m0.1", "u0.1", "r1"]
+    assert "skipped" not in writer.of(Phase.UPDATE)[0].scalars
+
+
+def test_no_learning_and_an_infinite_gradient() -> None:
+    """0 x inf is NaN, and no warning of numpy's (here it would be an error)."""
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    recorder, writer = record(model, optimizer)
+    (model(batches(1)[0]).sum() * float("inf")).backward()
+    optimizer.step()
+    recorder.close()
+    assert np.isnan(rows(writer.of(Phase.UPDATE)[0])[:, STEP_SQUARES]).all()
