@@ -96,7 +96,7 @@ def _whole(
     layer_id: NDArray[Any], number: Integers, event: Integers, layer_ids: Integers
 ) -> tuple[Integers, slice] | None:
     """Places of the layers and stretch of the axis of rows that are all of them, in order; None where they are not."""
-    starts = np.flatnonzero(np.diff(layer_id, prepend=-1))
+    starts = np.append(0, np.flatnonzero(layer_id[1:] != layer_id[:-1]) + 1)
     width, rest = divmod(len(layer_id), max(len(starts), 1))
     if rest or not width or (starts != np.arange(len(starts)) * width).any():
         return None

@@ -74,8 +74,8 @@ def arrays_of(table: Any) -> dict[str, NDArray[Any]]:
     arrays = {}
     for name in table.column_names:
         column = table.column(name)
-        if name in COUNTS:
-            column = pc.fill_null(column, NO_GRADIENT)
+        if column.null_count:
+            column = pc.fill_null(column, NO_GRADIENT if name in COUNTS else np.nan)
         arrays[name] = column.to_numpy()
     return arrays
 

@@ -234,7 +234,7 @@ class RunRows:
                 raise DamagedPartError(f"{part.path.name}: a phase that does not exist")
         if "layer_id" in table.column_names:
             layer_ids = table.column("layer_id").to_numpy()
-            self._check_layers(layer_ids[np.flatnonzero(np.diff(layer_ids, prepend=-1))])
+            self._check_layers(np.append(layer_ids[:1], layer_ids[1:][layer_ids[1:] != layer_ids[:-1]]))
         return table
 
 
