@@ -6,10 +6,12 @@ whatever a recorder does behind the training's back (threads, services) happens 
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,13 +23,14 @@ from torch import nn
 from workloads import Training, Workload
 
 TICK = os.sysconf("SC_CLK_TCK")
+M_MMAP_THRESHOLD = -3  # as malloc.h has it
 WAKE = 0.05  # seconds: what a recorder does once it finds that time has passed (a flush) is not timed
 FORK = multiprocessing.get_context("fork")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one process, in MB and bytes: see `Place`."""
+    """Of one process: MB of memory, beyond the bare model's where in training; bytes on disk; values in them."""
 
     libraries: float
     resident: float
@@ -135,24 +138,36 @@ def _train(pipe: Connection, workload: Workload, adapter: Adapter, folder: Path)
     """What happens in the process."""
     torch.set_num_threads(1)
     training = Training(workload)
-    training.windows(1, lambda: None)
+    training.windows(1, _nothing)
     bare = resident()
     _rehearse(adapter, folder)
     libraries = resident() - bare
-    training.windows(1, lambda: None)
-    before = resident()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     empty = size_of(folder)
     recording = adapter.attach(training.model, _made(folder / "run"))
-    training.windows(1, recording.after)
+    training.windows(2, recording.after)
     pipe.send(None)
     while (windows := pipe.recv()) is not None:
         began = time.perf_counter()
         training.windows(windows, recording.after)
         pipe.send(time.perf_counter() - began)
-    grown, peak = resident() - before, resident("VmHWM") - before
+    memory = [number - bare - libraries for number in in_training(training, recording.after)]
     recording.close()
-    pipe.send(Outcome(libraries, grown, peak, size_of(folder) - empty, recording.values()))
+    pipe.send(Outcome(libraries, *memory, size_of(folder) - empty, recording.values()))
+
+
+def in_training(training: Training, after: Callable[[], None]) -> tuple[float, float]:
+    """MB resident after a backward, and at the highest."""
+    seen: list[float] = []
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 65_536)  # what is freed is given back at once from here on
+    resident()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+
+    def look() -> None:
+        after()
+        seen.append(resident())
+
+    training.windows(1, look)
+    return max(seen), resident("VmHWM")
 
 
 def _rehearse(adapter: Adapter, folder: Path) -> None:
@@ -169,13 +184,18 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+def _nothing() -> None:
+    pass
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True)
     return folder
 
 
 def resident(what: str = "VmRSS") -> float:
-    """MB of memory of this process and of all that it started."""
+    """MB of memory of this process and of all that it started, without what it has freed."""
+    ctypes.CDLL(None).malloc_trim(0)
     statuses: list[Any] = [Path(f"/proc/{pid}/status").read_text() for pid, _, _ in _tree(os.getpid())]
     lines = [line for status in statuses for line in status.splitlines() if line.startswith(what)]
     return sum(int(line.split()[1]) for line in lines) / 1024
