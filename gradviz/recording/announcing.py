@@ -45,9 +45,15 @@ class Announcer:
         if found is None:
             return
         before, self._known = self._known, {(one.code, one.level) for one in found}
+        failures: list[Exception] = []
         for one in found:
             if (one.code, one.level) not in before:
-                self._on_finding(one)
+                try:
+                    self._on_finding(one)
+                except Exception as error:  # the other findings are told all the same
+                    failures.append(error)
+        if failures:
+            raise failures[0]
 
     def _diagnosed(self, run_path: Path) -> list[Finding] | None:
         from gradviz.diagnostics import diagnose  # with pandas: only where findings are wanted

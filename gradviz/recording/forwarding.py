@@ -48,7 +48,8 @@ class Forwarder:
         self._weight = 0.0
 
     def take(self, records: Sequence[EventRecord], sums: Sequence[Sums]) -> None:
-        """Events in their order, with their sums [layers, SUMS_WIDTH]."""
+        """Events in their order, with their sums [layers, SUMS_WIDTH]. Raises the last of the target's failures."""
+        failed: Exception | None = None
         for record, numbers in zip(records, sums, strict=True):
             if record.phase is Phase.RESET:
                 self._norms, self._weight = 0.0, 0.0
@@ -56,10 +57,14 @@ class Forwarder:
                 self._count(record, numbers)
             elif record.phase is Phase.UPDATE:
                 found = self._of_update(record, numbers)
-                self._send(
-                    {name: value for name, value in found.items() if math.isfinite(value)}, record.update
-                )
                 self._norms, self._weight = 0.0, 0.0
+                known = {name: value for name, value in found.items() if math.isfinite(value)}
+                try:
+                    self._send(known, record.update)
+                except Exception as error:  # costs this update only
+                    failed = error
+        if failed is not None:
+            raise failed
 
     def _count(self, record: EventRecord, numbers: Sums) -> None:
         shares = numbers[numbers[:, MICRO_NONFINITE] >= 0, MICRO_SQUARES]

@@ -115,7 +115,7 @@ class Session:
         if callback is not None:
             try:
                 callback(*given)
-            except Exception as error:
+            except BaseException as error:  # SystemExit too: it would end this thread and nothing else
                 self.note(f"{name}: {type(error).__name__}: {error}")
 
     def _finish(self) -> None:

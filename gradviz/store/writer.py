@@ -129,27 +129,38 @@ class RunWriter:
         return self._inbox.dropped
 
     def flush(self, timeout: float = 10.0) -> bool:
-        """Wait until every event that was put is on disk or given up; False when that takes too long."""
-        deadline = time.monotonic() + timeout
-        while self._session.thread.is_alive() and self._session.not_written() > self.dropped:
-            if time.monotonic() > deadline or os.getpid() != self._pid:
+        """Wait until every event put before this call is on disk or given up; False when that takes too long.
+
+        The writer's own thread does not wait for itself.
+        """
+        deadline, put = time.monotonic() + timeout, self._inbox.accepted + self.dropped
+        while self._session.thread.is_alive() and self._settled() < put:
+            own = threading.current_thread() is self._session.thread
+            if own or time.monotonic() > deadline or os.getpid() != self._pid:
                 return False
             self._inbox.ring()
             time.sleep(0.01)
         return True
+
+    def _settled(self) -> int:
+        """Events that are on disk or given up."""
+        waiting = self._session.not_written() - self.dropped
+        return self._inbox.accepted + self.dropped - waiting
 
     def close(
         self, state: RunState = RunState.FINISHED, *, reason: str | None = None, timeout: float = 10.0
     ) -> int:
         """Write what is queued, merge, say how the run ended; returns the events not written.
 
-        Idempotent: the first state stays. Returns after `timeout` seconds even when the disk hangs.
+        Idempotent: the first state stays. Returns after `timeout` seconds even when the disk hangs; on the
+        writer's own thread at once, with 0: it goes on writing after that.
         """
         if os.getpid() != self._pid:
             return 0
         self._session.request_close(state, reason, timeout)
-        if threading.current_thread() is not self._session.thread:
-            self._session.join(timeout)
+        if threading.current_thread() is self._session.thread:
+            return 0
+        self._session.join(timeout)
         return self._session.not_written()
 
 
