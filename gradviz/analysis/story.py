@@ -50,7 +50,7 @@ class MicroSteps:
     squares: Floats  # sum over layers of ||g_k||^2; NaN where one is not finite
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunStory:
     """W windows that have a micro-step, their M micro-steps, and L layers.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
 from gradviz.analysis.coherence import coherence_of
@@ -14,6 +16,7 @@ from gradviz.schema import Level
 TIMES = 8
 FEWEST = 8
 CONFLICT = 0.7
+_KNOWN: WeakKeyDictionary[RunStory, NoiseScale] = WeakKeyDictionary()  # two checks ask for it
 
 
 def check_over_accumulation(story: RunStory) -> list[Finding]:
@@ -47,7 +50,9 @@ def _noise(story: RunStory) -> NoiseScale:
     need(story.has_shares, "shares")
     need(story.ranks == 1, "one_rank")
     need((story.length > 1).any(), "long_windows")
-    noise = noise_of(story)
+    if story not in _KNOWN:
+        _KNOWN[story] = noise_of(story)
+    noise = _KNOWN[story]
     need(noise.total.windows >= FEWEST and not np.isnan(noise.total.low), "windows")
     return noise
 
