@@ -1,6 +1,6 @@
 """Pictures of the real dashboard on the shipped sample runs: `python benchmarks/screenshots.py [FOLDER]`.
 
-Needs the extra `test` and Debian's chromium. Writes runs, accumulation and flow, each light and dark, as
+Needs the extra `test` and Debian's chromium. Writes runs, accumulation, flow and diagnosis, each light and dark, as
 small PNG files; the README shows them.
 """
 
@@ -26,6 +26,7 @@ VIEWS = {
     "runs": ("", 520),
     "accumulation": ("accumulation?run=samples:healthy-transformer-n8&windows=0-11&window=3", 1720),
     "flow": ("gradient_flow?run=samples:vanishing-deep-sigmoid&window=20&moment=4", 960),
+    "diagnosis": ("diagnosis?run=samples:diverges-to-nan", 850),
 }
 
 
@@ -44,7 +45,7 @@ def main() -> None:
                         viewport={"width": WIDTH, "height": height}, color_scheme=scheme, locale="en-US"
                     )
                     page.goto(f"{server.url}/{path}")
-                    _finish(page, charts={"runs": 0, "accumulation": 3, "flow": 1}[name])
+                    _finish(page, charts={"runs": 0, "accumulation": 3, "flow": 2, "diagnosis": 2}[name])
                     _save(page.screenshot(), folder / f"{name}-{scheme}.png")
                     page.close()
         chromium.close()

@@ -40,9 +40,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("home")
     folder = home / "runs"
     record_run(folder, "healthy", windows=[4] * 24 + [2])
-    record_run(
-        folder, HOSTILE, layers=[HOSTILE, f"<img src='{HOSTILE[4:-1]}'>", "head.weight"], model_class=HOSTILE
-    )
+    names = [HOSTILE, f"<img src='{HOSTILE[4:-1]}'>", "head.weight"]
+    record_run(folder, HOSTILE, layers=names, model_class=HOSTILE, resets=False)  # a finding names them too
     with serve(folder, home) as running:
         yield running
 
@@ -159,6 +158,20 @@ def test_the_run_goes_along_from_page_to_page(visit: Visit) -> None:
     expect(page).to_have_url(re.compile(r"/gradient_flow\?run=samples(:|%3A)never-resets"))
 
 
+def test_a_finding_leads_to_its_micro_step(visit: Visit) -> None:
+    page = visit("diagnosis?run=samples:diverges-to-nan")
+    page.get_by_role("link", name=re.compile("Sawtooth around update 14")).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Accumulation")
+    expect(page).to_have_url(re.compile("window=14"))
+    expect(page.get_by_role("slider").last).to_have_value("14")
+
+
+def test_the_findings_of_the_runs_come_by_themselves(visit: Visit) -> None:
+    page = visit("")
+    verdicts = page.locator("[role=gridcell]").filter(has_text="✗ error")
+    expect(verdicts.first).to_be_attached()
+
+
 def test_the_back_button_takes_a_choice_back(visit: Visit) -> None:
     page = visit("accumulation?run=samples:never-resets")
     settle(page)
@@ -181,7 +194,9 @@ def test_hostile_names_fetch_nothing_and_run_nothing(visit: Visit, server: Serve
         expect(page).to_have_url(re.compile("example.invalid"))
         settle(page)
         expect(page.locator(".js-plotly-plot").first).to_be_visible()
-    assert page.locator("img[src*='example.invalid'], a[href*='example.invalid'], main script").count() == 0
+    assert page.locator("img[src*='example.invalid'], main script").count() == 0
+    hosts = page.locator("a").evaluate_all("links => links.map(link => link.hostname)")
+    assert set(hosts) <= {"127.0.0.1", ""}
 
 
 def test_a_live_run_grows_and_ends_without_a_click(visit: Visit, tmp_path: Path, server: Server) -> None:
