@@ -61,10 +61,7 @@ def _watching(original: Any) -> Any:
             for listener in listeners:
                 listener.end_backward(completed)
 
-    # a compiled function may call us, but must not trace us
-    untraced: Any = torch._disable_dynamo(backward)  # type: ignore[attr-defined]
-    untraced.__wrapped__ = original
-    return untraced
+    return backward
 
 
 _wrapping: Wrapping[BackwardListener] = Wrapping((torch.autograd, "backward", _watching))

@@ -11,6 +11,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+import torch
+
 L = TypeVar("L")
 Make = Callable[[Any], Any]
 
@@ -34,7 +36,9 @@ class Wrapping(Generic[L]):
             for place, (owner, name, make) in enumerate(self._functions):
                 found = getattr(owner, name)
                 if found is not self._installed[place]:
-                    self._installed[place] = make(found)
+                    # a compiled function may call us, but must not trace us
+                    self._installed[place] = untraced = torch._disable_dynamo(make(found))  # type: ignore[attr-defined]
+                    untraced.__wrapped__ = found
                     setattr(owner, name, self._installed[place])
 
     def remove(self, listener: L | None) -> None:

@@ -217,3 +217,22 @@ def test_training_is_bit_identical(fused: bool) -> None:
         return [*model.parameters(), torch.tensor(scaler.get_scale())]
 
     assert all(torch.equal(a, b) for a, b in zip(weights(True), weights(False), strict=True))
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own: a scaler cannot be compiled, and it says so at length
+def test_a_compiled_function_does_not_trace_what_we_wrap() -> None:
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    model = make_model()
+    recorder, writer = record(model)
+    scaler = scaler_of()
+
+    @torch.compile(backend="eager")
+    def scaled(x: torch.Tensor) -> Any:
+        return scaler.scale(model(x).sum())
+
+    scaled(batches()[0]).backward()
+    recorder.close()
+    assert writer.of(Phase.MICRO_STEP)[0].scalars["amp_scale"] == SCALE
+    assert not [reason for reason in counters["graph_break"] if "Tensor.item" in reason]
