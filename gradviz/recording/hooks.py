@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -31,9 +32,10 @@ class Gate:
         self.open = False
 
 
-_abandoned: list[
-    Handle
-] = []  # of recorders dropped without a close: do nothing, and go with the next `watch`
+# of recorders dropped without a close, or closed while torch may walk through them: without effect, and
+# taken away with the next `watch`
+_abandoned: list[Handle] = []
+_STEP = Optimizer.profile_hook_step(lambda _optimizer: None).__code__  # torch's frame around every `step`
 
 
 class HookListener(Protocol):
@@ -101,6 +103,20 @@ def hook_optimizers(listener: HookListener, optimizers: list[Optimizer]) -> list
     else:
         handles += [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
     return handles
+
+
+def remove_optimizer_hooks(handles: list[Handle], *, here: bool) -> None:
+    """Take the hooks of `hook_optimizers` away; where a step may be walking through them, leave them without effect.
+
+    To remove one then would raise out of that step. `here`: this is the thread that trains.
+    """
+    frame = sys._getframe() if here else None
+    while frame is not None and frame.f_code is not _STEP:
+        frame = frame.f_back
+    if frame is not None or not here:
+        _abandoned.extend(handles)
+    else:
+        _remove(list(handles))
 
 
 def _remove(handles: list[Handle]) -> None:

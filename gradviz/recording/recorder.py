@@ -16,7 +16,7 @@ from gradviz.recording import amp, backward
 from gradviz.recording.announcing import findings_of
 from gradviz.recording.endings import close_at_exit, ending_of, shown
 from gradviz.recording.guard import Guard, warn
-from gradviz.recording.hooks import Gate, Handle, hook_gradient, hook_optimizers
+from gradviz.recording.hooks import Gate, Handle, hook_gradient, hook_optimizers, remove_optimizer_hooks
 from gradviz.recording.inert import Recorder
 from gradviz.recording.observer import Observer
 from gradviz.recording.parameters import WatchedParameters
@@ -40,6 +40,7 @@ class ActiveRecorder(Recorder):
         self._observer, self._writer = observer, writer
         self._guard = Guard(writer.note_error)
         self._pid = os.getpid()
+        self._trained_on = threading.get_ident()  # the thread that took the last step
         self._thread: int | None = None  # the one whose backward is being watched
         self._stepping: tuple[int, frozenset[int]] | None = (
             None  # optimizer (its id) and slots of a step under way
@@ -117,6 +118,7 @@ class ActiveRecorder(Recorder):
             self._guard(self._observer.consume_inside, optimizer, slots)
             return None
         self._ran.add(id(optimizer))
+        self._trained_on = threading.get_ident()
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if not callable(closure):  # none, or an argument of another kind (`step(loss)`)
             # else a subclass whose step calls its parent's, or a wrapper whose step calls another's: one update
@@ -234,8 +236,9 @@ class ActiveRecorder(Recorder):
     def _detach(self) -> None:
         backward.unlisten(self)
         amp.unlisten(self)
-        for handle in [*self._handles.values(), *self._optimizer_handles]:
+        for handle in self._handles.values():
             handle.remove()
+        remove_optimizer_hooks(self._optimizer_handles, here=threading.get_ident() == self._trained_on)
         self._handles, self._optimizer_handles = {}, []
         if self._at_exit is not None:
             atexit.unregister(self._at_exit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from loop_story import batches, make_model
+from loop_story import batches, make_model, record
 
 import gradviz
 from gradviz.recording.announcing import Announcer
@@ -121,3 +122,45 @@ def test_a_target_that_fails_once_misses_one_update(tmp_path: Path) -> None:
             optimizer.zero_grad()
     assert list(target.rows) == [0, 2, 3]
     assert [row["gradviz/coherence"] for row in target.rows.values()] == pytest.approx([1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("kind", ["pre", "post"])
+def test_a_close_inside_a_hook_of_a_step(kind: str, first: bool) -> None:
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    register = getattr(optimizer, f"register_step_{kind}_hook")
+
+    def close(*_given: Any) -> None:
+        recorder.close()
+
+    if first:
+        register(close)
+    recorder, _ = record(model, optimizer)
+    if not first:
+        register(close)
+    register(lambda *_given: None)
+    before = [p.detach().clone() for p in model.parameters()]
+    model(batches(1)[0]).sum().backward()
+    optimizer.step()
+    assert recorder.closed
+    assert not any(torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
+    record(make_model())[0].close()  # what could not be removed then goes now
+    assert not [hook for hook in optimizer._optimizer_step_pre_hooks.values() if "gradviz" in str(hook)]
+
+
+def test_a_close_on_another_thread_takes_no_hook_away_from_a_step() -> None:
+    model = make_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder, _ = record(model, optimizer)
+
+    def close_elsewhere(*_given: Any) -> None:
+        thread = threading.Thread(target=recorder.close)
+        thread.start()
+        thread.join()
+
+    optimizer.register_step_pre_hook(close_elsewhere)
+    optimizer.register_step_pre_hook(lambda *_given: None)
+    model(batches(1)[0]).sum().backward()
+    optimizer.step()
+    assert recorder.closed
