@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from gradviz.recording.amp import Unscaling
 from gradviz.recording.board import GradientBoard
-from gradviz.recording.loss_audit import audit
+from gradviz.recording.loss_usual import audited
 from gradviz.recording.moments import Moment, Sums, coefficient, only
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import learning_rate, loss_of
@@ -74,7 +74,7 @@ class Observer:
             self._pending = (Phase.RESET if fresh else Phase.EDIT, self._moment(), self._seconds())
         self.unscaling.begin(tensors)
         scale = self.unscaling.scale
-        self._loss = loss_of(tensors, scale) | audit(tensors, gradient=gradient, amp_scale=scale).scalars()
+        self._loss = loss_of(tensors, scale) | audited(tensors, gradient, scale)
         return True
 
     def end_backward(self) -> None:
