@@ -37,8 +37,9 @@ class Wrapping(Generic[L]):
                 found = getattr(owner, name)
                 if found is not self._installed[place]:
                     # a compiled function may call us, but must not trace us
-                    self._installed[place] = untraced = torch._disable_dynamo(make(found))  # type: ignore[attr-defined]
+                    untraced: Any = torch._disable_dynamo(make(found))  # type: ignore[attr-defined]
                     untraced.__wrapped__ = found
+                    self._installed[place] = untraced
                     setattr(owner, name, self._installed[place])
 
     def remove(self, listener: L | None) -> None:
