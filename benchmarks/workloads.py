@@ -22,7 +22,7 @@ class Workload:
     name: str
     make: Callable[[], tuple[nn.Module, LossOf]]
     windows: int
-    seconds: float = 3.0
+    seconds: float = 2.0
 
 
 class Training:
