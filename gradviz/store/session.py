@@ -180,9 +180,7 @@ class Session:
         try:
             return record._replace(counts=fetch_counts(record))
         except Exception as error:
-            self.note(
-                f"the distributions of event {record.event} were dropped: {type(error).__name__}: {error}"
-            )
+            self.note(f"no distributions of event {record.event}: {type(error).__name__}: {error}")
             return record._replace(counts=None)
 
     def _failed(self, error: Exception) -> None:
