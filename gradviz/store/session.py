@@ -175,10 +175,8 @@ class Session:
 
     def _counted(self, record: EventRecord) -> EventRecord:
         """The event with its counts fetched; counts that cannot be had cost only themselves."""
-        if record.counts is None:
-            return record
         try:
-            return record._replace(counts=fetch_counts(record))
+            return record if record.counts is None else record._replace(counts=fetch_counts(record))
         except Exception as error:
             self.note(f"no distributions of event {record.event}: {type(error).__name__}: {error}")
             return record._replace(counts=None)
