@@ -6,18 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 import streamlit as st
+from dashboard_accumulation_pictures import draw_build_up, draw_sawtooth, draw_waterfall, ledger
 from dashboard_columns import Columns, numbers, texts
-from dashboard_reading import (
-    ROWS_AT_ONCE,
-    Question,
-    Reading,
-    Span,
-    draw_build_up,
-    draw_sawtooth,
-    draw_waterfall,
-    events,
-    ledger,
-)
+from dashboard_reading import ROWS_AT_ONCE, Question, Reading, Span, events
 from dashboard_sections import show_picture, table_height
 from dashboard_widgets import pick_from_menu, pick_number, pick_one, pick_several, pick_span
 from dashboard_words import language, printable, say, say_plain

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 from dashboard_columns import numbers, texts
-from dashboard_reading import Question, Reading, draw_flow, draw_ridge, events
+from dashboard_flow_pictures import draw_flow, draw_ridge
+from dashboard_reading import Question, Reading, events
 from dashboard_sections import show_picture, table_height
 from dashboard_widgets import pick_from_menu, pick_number, pick_one
 from dashboard_words import language, printable, say, say_plain

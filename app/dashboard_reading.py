@@ -1,4 +1,4 @@
-"""Records and pictures of one run, made once and kept until the run, the choice or the language changes.
+"""A run as it stood when the page began; what is read of it is kept until the run, the choice or the language changes.
 
 What is kept is shared by all readers of this server and never changed: frozen records, finished figures.
 """
@@ -13,26 +13,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 from dashboard_words import Language
 
-from gradviz.analysis import (
-    LayerFlow,
-    Sawtooth,
-    Statistic,
-    WindowLedger,
-    build_up,
-    distribution,
-    layer_flow,
-    sawtooth,
-    thin_windows,
-    waterfall,
-    window_ledger,
-)
-from gradviz.figures import (
-    plot_build_up,
-    plot_distribution_ridge,
-    plot_layer_flow,
-    plot_sawtooth,
-    plot_waterfall,
-)
+from gradviz.analysis import Statistic
 from gradviz.store import Run
 
 if TYPE_CHECKING:
@@ -110,40 +91,6 @@ class Question:
     reach: Span
 
 
-def ledger(reading: Reading, layers: tuple[str, ...] | None, updates: Span | None) -> WindowLedger:
-    """One row a window; norms over `layers` (None: all)."""
-    return _ledger(reading.stamp, reading.run, layers, updates)
-
-
-def draw_sawtooth(reading: Reading, question: Question) -> Picture:
-    """The sawtooth of the chosen layers; `record` is a list of `Sawtooth`."""
-    return _draw_sawtooth(reading.stamp, reading.run, question)
-
-
-def draw_build_up(reading: Reading, layers: tuple[str, ...] | None, question: Question) -> Picture:
-    """The build-up over the windows shown: of one layer, of several together, or of all (None)."""
-    return _draw_build_up(reading.stamp, reading.run, layers, question.updates, question.language)
-
-
-def draw_waterfall(
-    reading: Reading, layers: tuple[str, ...] | None, update: int, question: Question
-) -> Picture:
-    """One window, micro-step by micro-step."""
-    return _draw_waterfall(reading.stamp, reading.run, layers, update, question.statistic, question.language)
-
-
-def draw_flow(reading: Reading, event: int, update: int, question: Question) -> Picture:
-    """All layers at one event."""
-    return _draw_flow(
-        reading.stamp, reading.run, event, update, question.statistic, question.log, question.language
-    )
-
-
-def draw_ridge(reading: Reading, layer: str, language: Language) -> Picture:
-    """How the sizes of one layer's elements move over the whole run."""
-    return _draw_ridge(reading.stamp, reading.run, layer, language)
-
-
 def _plain(markup: str | None) -> str:
     """Plotly's markup as letters; it knows a few tags, and names in it are entities."""
     return html.unescape(re.sub(r"<[^>]*>", " ", markup or "")).strip()
@@ -156,65 +103,6 @@ def events(stamp: int, _run: Run, updates: Span | None = None) -> pd.DataFrame: 
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _rows(stamp: int, _run: Run, layers: tuple[str, ...] | None, updates: Span | None) -> pd.DataFrame:  # noqa: ARG001
+def rows(stamp: int, _run: Run, layers: tuple[str, ...] | None, updates: Span | None) -> pd.DataFrame:  # noqa: ARG001
+    """`Run.gradients()`, kept."""
     return _run.gradients(layers=None if layers is None else list(layers), updates=updates)
-
-
-@st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _ledger(stamp: int, _run: Run, layers: tuple[str, ...] | None, updates: Span | None) -> WindowLedger:
-    return window_ledger(_rows(stamp, _run, layers, updates), events(stamp, _run, updates))
-
-
-@st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _draw_sawtooth(stamp: int, _run: Run, question: Question) -> Picture:
-    rows = _rows(stamp, _run, question.layers, question.reach)
-    known = events(stamp, _run, question.reach)
-    points = 6000 // max(len(question.layers), 1)
-    extra = {"events": known, "segments": _run.segments}
-    teeth: list[Sawtooth] = [
-        thin_windows(sawtooth(rows, layer=layer, statistic=question.statistic, **extra), points=points)
-        for layer in question.layers
-    ]
-    return Picture.of(plot_sawtooth(teeth, log=question.log, language=question.language), teeth)
-
-
-@st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _draw_build_up(
-    stamp: int, _run: Run, layers: tuple[str, ...] | None, updates: Span, language: Language
-) -> Picture:
-    rows = _rows(stamp, _run, layers, updates)
-    record = build_up(rows, layer=layers[0] if layers is not None and len(layers) == 1 else None)
-    return Picture.of(plot_build_up(record, language=language), record)
-
-
-@st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _draw_waterfall(
-    stamp: int,
-    _run: Run,
-    layers: tuple[str, ...] | None,
-    update: int,
-    statistic: Statistic,
-    language: Language,
-) -> Picture:
-    rows = _rows(stamp, _run, layers, (update, update))
-    layer = layers[0] if layers is not None and len(layers) == 1 else None
-    # A mean of |x| cannot be combined over layers of different sizes: the norm can.
-    combined: Statistic = "l2" if layer is None and statistic == "mean_abs" else statistic
-    known = events(stamp, _run, (update, update))
-    record = waterfall(rows, update=update, layer=layer, statistic=combined, events=known)
-    return Picture.of(plot_waterfall(record, language=language), record)
-
-
-@st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _draw_flow(
-    stamp: int, _run: Run, event: int, update: int, statistic: Statistic, log: bool, language: Language
-) -> Picture:
-    rows = _rows(stamp, _run, None, (update, update))
-    record: LayerFlow = layer_flow(rows, event=event, statistic=statistic, layers=_run.layers)
-    return Picture.of(plot_layer_flow(record, log=log, language=language), record)
-
-
-@st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _draw_ridge(stamp: int, _run: Run, layer: str, language: Language) -> Picture:  # noqa: ARG001  # cache key
-    record = distribution(_run.distributions(layers=layer), layer=layer)
-    return Picture.of(plot_distribution_ridge(record, language=language), record)

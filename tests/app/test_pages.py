@@ -179,7 +179,7 @@ def test_a_broken_section_leaves_the_others_alive(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the picture is broken")
 
-    monkeypatch.setattr("dashboard_reading.plot_build_up", broken)
+    monkeypatch.setattr("dashboard_accumulation_pictures.plot_build_up", broken)
     app = open_page("accumulation", run=record_run(folder).name)
     assert not app.exception
     assert len(app.error) == 1
