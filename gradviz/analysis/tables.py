@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet takes for the start of a formula
+
 
 @singledispatch
 def table_of(record: object) -> pd.DataFrame:
@@ -19,8 +21,30 @@ def table_of(record: object) -> pd.DataFrame:
     raise TypeError(f"A {type(record).__name__} has no table.")
 
 
-@table_of.register
-def _(record: list) -> pd.DataFrame:  # type: ignore[type-arg]  # singledispatch wants the bare class
+@table_of.register(list)
+def _(record: list[object]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.concat([table_of(one) for one in record], ignore_index=True) if record else pd.DataFrame()
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """`table` as CSV: numbers in full precision, missing ones empty, no text that a spreadsheet would run."""
+    text = neutralised(table).to_csv(index=False, lineterminator="\n")
+    return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is no UTF-8
+
+
+def neutralised(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table, with an apostrophe before each text that a spreadsheet would take for a formula.
+
+    Layers and runs are named by whoever recorded them, and `=HYPERLINK(...)` is a name. Numbers stay as they are.
+    """
+    inert = table.rename(columns=_inert)
+    for place, dtype in enumerate(inert.dtypes):
+        if dtype.kind not in "iufb":
+            inert.isetitem(place, [_inert(cell) for cell in inert.iloc[:, place]])
+    return inert
+
+
+def _inert(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
