@@ -30,8 +30,7 @@ def _(record: list[object]) -> pd.DataFrame:
 
 def to_csv(table: pd.DataFrame) -> str:
     """`table` as CSV: numbers in full precision, missing ones empty, no text that a spreadsheet would run."""
-    text = neutralised(table).to_csv(index=False, lineterminator="\n")
-    return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is no UTF-8
+    return neutralised(table).to_csv(index=False, lineterminator="\n")
 
 
 def neutralised(table: pd.DataFrame) -> pd.DataFrame:
