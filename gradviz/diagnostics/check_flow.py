@@ -56,13 +56,11 @@ def check_vanishing(story: RunStory) -> list[Finding]:
 
 def _trend_at_start(story: RunStory) -> tuple[DepthTrend, Flags]:
     need(story.has_shares, "shares")
-    trend = depth_trend(story)
+    trend = depth_trend(story, FIRST)
     if trend is None:
         raise MissingEvidence("depth")
-    usable = np.isfinite(trend.ratio) & ~story.broken
-    need(usable.sum() >= 3, "windows")
-    first = np.zeros(len(usable), dtype=np.bool_)
-    first[np.flatnonzero(usable)[:FIRST]] = True
+    first = np.asarray(np.isfinite(trend.ratio))
+    need(first.sum() >= 3, "windows")
     return trend, first
 
 
