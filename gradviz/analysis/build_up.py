@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradviz.analysis.frames import NO_GRADIENT, Flags, Floats, Integers, rows_of_layer
+from gradviz.analysis.tables import framed, table_of
 from gradviz.analysis.totals import Totals, totals
 from gradviz.schema import Phase
 
@@ -58,6 +59,13 @@ class BuildUp:
         if (gain - 1) / (n - 1) >= ALIGNED_ABOVE:
             return "aligned"
         return "noisy" if gain < NOISY_BELOW else "healthy"
+
+
+@table_of.register(BuildUp)
+def _(record: BuildUp) -> pd.DataFrame:
+    """One row a k."""
+    columns = {name: getattr(record, name) for name in ("k", "median", "low", "high", "windows")}
+    return framed({"layer": record.layer} | columns)
 
 
 def build_up(gradients: pd.DataFrame, *, layer: str | None = None) -> BuildUp:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradviz.analysis.frames import Floats, Integers, integers, rows_of_layer
+from gradviz.analysis.tables import framed, table_of
 from gradviz.schema import BIN_NAMES, BINS, FIRST_EXPONENT_BIN, LOWEST_EXPONENT, SUBNORMAL_BIN, ZEROS_BIN
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ class Distribution:
         end = FIRST_EXPONENT_BIN + exponent - LOWEST_EXPONENT
         shares: Floats = self.shares[:, SUBNORMAL_BIN:end].sum(axis=1)
         return shares
+
+
+@table_of.register(Distribution)
+def _(record: Distribution) -> pd.DataFrame:
+    """One row of counts for the updates that were added up in it."""
+    rows = {"first_update": record.first_update, "last_update": record.last_update, "updates": record.updates}
+    return framed({"layer": record.layer} | rows | dict(zip(BIN_NAMES, record.counts.T, strict=True)))
 
 
 def distribution(

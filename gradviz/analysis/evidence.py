@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gradviz.analysis.frames import Flags, Floats
+from gradviz.analysis.tables import framed, table_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -24,3 +28,13 @@ class EvidenceSeries:
     limits: tuple[float, ...] = ()
     names: tuple[str, ...] = ()
     log: bool = False
+
+
+@table_of.register(EvidenceSeries)
+def _(record: EvidenceSeries) -> pd.DataFrame:
+    """One row a point."""
+    points: dict[str, object] = {record.over: record.x}
+    if record.names:
+        points = {"position": record.x, "layer": record.names}
+    limits = {f"limit_{number}": limit for number, limit in enumerate(record.limits, start=1)}
+    return framed({**points, record.quantity: record.y, "marked": record.marked, **limits})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradviz.analysis.frames import NO_GRADIENT, Flags, Floats, Integers, Statistic, counts, floats, integers
+from gradviz.analysis.tables import framed, known, table_of
 from gradviz.schema import PHASES
 
 if TYPE_CHECKING:
@@ -34,6 +35,26 @@ class LayerFlow:
     update: int = -1
     micro_step: int = -1
     phase: str = ""
+
+
+@table_of.register(LayerFlow)
+def _(record: LayerFlow) -> pd.DataFrame:
+    """One row a layer."""
+    return framed(
+        {
+            "layer": record.layers,
+            "event": record.event,
+            "update": record.update,
+            "micro_step": record.micro_step,
+            "phase": record.phase,
+            record.statistic: record.accumulated,
+            f"micro_{record.statistic}": record.micro,
+            "maximum": record.maximum,
+            "nonfinite": known(record.nonfinite),
+            "micro_nonfinite": known(record.micro_nonfinite),
+            "recorded": record.recorded,
+        }
+    )
 
 
 def layer_flow(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradviz.analysis.frames import NO_GRADIENT, Flags, Floats, Integers, values_at
+from gradviz.analysis.tables import table_of
 from gradviz.analysis.totals import Totals, totals
 from gradviz.schema import Phase
 
@@ -28,6 +29,11 @@ class WindowLedger:
     """
 
     frame: pd.DataFrame
+
+
+@table_of.register(WindowLedger)
+def _(record: WindowLedger) -> pd.DataFrame:
+    return record.frame
 
 
 def window_ledger(gradients: pd.DataFrame, events: pd.DataFrame | None = None) -> WindowLedger:

@@ -20,6 +20,7 @@ from gradviz.analysis.frames import (
     rows_of_layer,
     values_at,
 )
+from gradviz.analysis.tables import framed, known, phase_names, table_of
 from gradviz.analysis.windows import WindowAxis, window_axis
 from gradviz.schema import Phase
 
@@ -125,6 +126,27 @@ class Sawtooth:
     def _cleared(self) -> Flags:
         cleared: Flags = (self.nonfinite == NO_GRADIENT) & (self._reset | (self.phase == int(Phase.EDIT)))
         return cleared
+
+
+@table_of.register(Sawtooth)
+def _(record: Sawtooth) -> pd.DataFrame:
+    """One row an event that is drawn."""
+    return framed(
+        {
+            "layer": record.layer,
+            "event": record.event,
+            "update": record.update,
+            "micro_step": record.micro_step,
+            "phase": phase_names(record.phase),
+            record.statistic: record.value,
+            f"micro_{record.statistic}": record.micro_value,
+            "nonfinite": known(record.nonfinite),
+            "micro_nonfinite": known(record.micro_nonfinite),
+            "cosine": record.cosine,
+            "loss": record.loss,
+            "skipped": record.skipped,
+        }
+    )
 
 
 def sawtooth(

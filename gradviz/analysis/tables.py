@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import singledispatch
 from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradviz.analysis.frames import Integers
+from gradviz.schema import PHASES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +32,25 @@ def _(record: list[object]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.concat([table_of(one) for one in record], ignore_index=True) if record else pd.DataFrame()
+
+
+def framed(columns: Mapping[str, object]) -> pd.DataFrame:
+    """Columns of one length as a frame; a single value stands in every row."""
+    import pandas as pd  # figures, which read only records, need not load it
+
+    return pd.DataFrame(columns)
+
+
+def known(counts: Integers) -> pd.Series[int]:
+    """Counts, missing where they are negative: there was no gradient to count in."""
+    import pandas as pd
+
+    return pd.Series(counts, dtype="Int64").mask(counts < 0)
+
+
+def phase_names(phase: Integers) -> list[str]:
+    """The words for numbers of `schema.Phase`."""
+    return list(np.array(PHASES, dtype=object)[phase])
 
 
 def to_csv(table: pd.DataFrame) -> str:

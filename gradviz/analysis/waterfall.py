@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradviz.analysis.frames import Floats, Integers, Statistic, integers, rows_of_layer, values_at
+from gradviz.analysis.tables import framed, known, phase_names, table_of
 from gradviz.analysis.totals import totals
 from gradviz.schema import Phase
 
@@ -41,6 +42,26 @@ class Waterfall:
     def change(self) -> Floats:
         """How far each moment moved the value."""
         return self.after - self.before
+
+
+@table_of.register(Waterfall)
+def _(record: Waterfall) -> pd.DataFrame:
+    """One row a moment of the window."""
+    return framed(
+        {
+            "update": record.update,
+            "layer": record.layer,
+            "statistic": record.statistic,
+            "phase": phase_names(record.phase),
+            "micro_step": record.micro_step,
+            "before": record.before,
+            "after": record.after,
+            "change": record.change,
+            "micro_value": record.micro_value,
+            "nonfinite": known(record.nonfinite),
+            "loss": record.loss,
+        }
+    )
 
 
 def waterfall(
