@@ -15,7 +15,13 @@ STATISTICS: Final = (
     "micro_mean_abs", "micro_l2", "micro_max_abs", "micro_nonfinite", "cosine",
     "weight_l2", "step_l2", "unchanged",
 )  # fmt: skip
-OPTIONAL: Final = ("weight_l2", "step_l2", "unchanged")  # a part that lacks them has no such values
+SQUARES_SUM: Final = "l2_squares_sum"  # of an overview: with it the norms of layers can be put together
+OPTIONAL: Final = (
+    "weight_l2",
+    "step_l2",
+    "unchanged",
+    SQUARES_SUM,
+)  # a part that lacks them has no such values
 COUNTS: Final = ("nonfinite", "micro_nonfinite")
 EVENT_COLUMNS: Final = ("event", "update", "micro_step", "phase", "seconds")
 KNOWN_SCALARS: Final = ("loss", "loss_weight", "loss_reduction", "loss_elements", "lr", "amp_scale")
@@ -66,7 +72,7 @@ def overview_schema() -> Any:
         for name in ROLLED_UP
         for kind in ("sum", "min", "max")
     ]
-    return pa.schema([*index, *((name, pa.int64()) for name in counts), *sums])
+    return pa.schema([*index, *((name, pa.int64()) for name in counts), *sums, (SQUARES_SUM, pa.float64())])
 
 
 def distribution_schema() -> Any:

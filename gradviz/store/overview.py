@@ -9,14 +9,14 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
 from numpy.typing import NDArray
 
 from gradviz.schema import Phase
-from gradviz.store.columns import ROLLED_UP, UPDATES_PER_BLOCK, overview_schema
+from gradviz.store.columns import ROLLED_UP, SQUARES_SUM, UPDATES_PER_BLOCK, overview_schema
 from gradviz.store.parts import as_arrow
 
 OF_UPDATES = tuple(name for name in ROLLED_UP if not name.startswith("micro_"))
 OF_MICRO_STEPS = tuple(name for name in ROLLED_UP if name.startswith("micro_"))
 NEEDED = ("layer_id", "update", "phase", *ROLLED_UP)
 _COUNTS = ("count", "nonfinite", "micro_count", "micro_nonfinite")
-_SUMMED = (*_COUNTS, *(f"{name}_sum" for name in ROLLED_UP))
+_SUMMED = (*_COUNTS, *(f"{name}_sum" for name in ROLLED_UP), SQUARES_SUM)
 _LEAST = ("first_update", *(f"{name}_min" for name in ROLLED_UP))
 _GREATEST = ("last_update", *(f"{name}_max" for name in ROLLED_UP))
 
@@ -55,6 +55,8 @@ def _rolled(table: Any, phase: Phase, names: tuple[str, ...], count: str, bad: s
         columns[f"{name}_sum"] = np.where(used, of, 0.0).astype(np.float64)
         columns[f"{name}_min"] = np.where(used, of, np.inf).astype(np.float32)
         columns[f"{name}_max"] = np.where(used, of, -np.inf).astype(np.float32)
+    norms = np.where(finite, values["l2"], 0.0) if "l2" in values else nothing
+    columns[SQUARES_SUM] = norms.astype(np.float64) ** 2
     return _reduce(columns)
 
 
@@ -99,5 +101,7 @@ def _as_table(columns: Columns) -> Any:
         if field.name.endswith(("_min", "_max")):
             exists = np.isfinite(values)
             values = np.where(exists, values, 0).astype(np.float32)
+        elif field.name == SQUARES_SUM:  # null where an older part has a share in it
+            exists = ~np.isnan(values)
         arrays.append(as_arrow(values, exists).cast(field.type))
     return pa.Table.from_arrays(arrays, schema=schema)

@@ -203,8 +203,8 @@ class Run(LoadedRun):
         """Roll-up of the whole run: one row a layer and block of 16 updates, ordered by layer and block.
 
         `count` update rows with finite statistics make up `mean_abs_sum`, `_min`, `_max` (and `l2_*`,
-        `max_abs_*`); `micro_count` micro-step rows make up `micro_mean_abs_*`; the rows that `nonfinite` and
-        `micro_nonfinite` count are in none of them.
+        `max_abs_*`) and `l2_squares_sum`, which is NaN where an older gradviz recorded them; `micro_count` micro-step
+        rows make up `micro_mean_abs_*`; the rows that `nonfinite` and `micro_nonfinite` count are in none of them.
         """
         if rank is not None and rank != self.rank:
             return self.of_rank(rank).overview()

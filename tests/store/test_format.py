@@ -101,6 +101,7 @@ def test_a_run_of_the_first_columns_is_read_as_it_was() -> None:
     assert "weight_l2" not in stored
     assert rows[["weight_l2", "step_l2", "unchanged"]].isna().all(axis=None)
     assert (len(rows), rows["update"].nunique(), rows["layer"].nunique()) == (240, 30, 8)
+    assert run.overview()["l2_squares_sum"].isna().all()
     assert rows["mean_abs"].astype("float64").sum() == pytest.approx(5.64769019, rel=1e-6)
     assert run.state == "finished"
     assert run.verify() == []

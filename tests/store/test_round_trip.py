@@ -131,6 +131,8 @@ def test_overview_is_the_roll_up_of_all_rows(tmp_path: Path, final: bool) -> Non
             assert got[f"{name}_sum"] == pytest.approx(values.sum(), rel=1e-12)
             np.testing.assert_array_equal(got[f"{name}_min"], values.min() if len(values) else np.nan)
             np.testing.assert_array_equal(got[f"{name}_max"], values.max() if len(values) else np.nan)
+        squares = (sound["l2"].astype(np.float64) ** 2).sum()
+        assert got["l2_squares_sum"] == pytest.approx(squares, rel=1e-12)
         micro = part[(part["phase"] == "micro_step") & part["micro_mean_abs"].notna()]
         assert got["micro_count"] == len(micro)
         assert got["micro_mean_abs_sum"] == pytest.approx(
