@@ -7,6 +7,7 @@ GradvizError
 |-- RunFormatError        a run.json that is not ours, is damaged, or is newer than this version
 |-- DamagedPartError      a part file fails its checksum, its schema or its size guard
 |-- QueryError            a layer, an update range, a phase or a column that the run does not have
+|-- ExaminationError      a run could not be examined in a process of its own
 |-- VerificationError     a verification of gradient accumulation cannot be carried out
 |-- ReportError           a report cannot be written where it was asked for
 `-- MissingLibraryError   an integration's own library is not installed; an ImportError too
@@ -43,6 +44,10 @@ class DamagedPartError(GradvizError):
 
 class QueryError(GradvizError):
     """A layer, an update range, a phase or a column that the run does not have."""
+
+
+class ExaminationError(GradvizError):
+    """A run could not be examined in a process of its own."""
 
 
 class VerificationError(GradvizError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,15 +23,18 @@ MICRO_SCALARS = ("loss", "loss_weight", "loss_elements", "lr", "amp_scale", "sam
 UPDATE_SCALARS = ("lr", "amp_scale", "skipped", "clip_coefficient")
 
 
-def run_story(run: Run) -> RunStory:
-    """Read what the checks need of a run, each column once."""
+def run_story(run: Run, progress: Callable[[float], object] = lambda _: None) -> RunStory:
+    """Read what the checks need of a run, each column once; `progress` is told which fraction was read."""
     table = layer_table(run.layers)
     events = _readable(run.events(), run.gaps, any_part=run.last_event is not None)
     kept, ranges = _bounded(events, len(table.names))
     fold = Fold(window_axis(kept), table.layer_id)
+    rows, read = max(len(kept) * len(table.names), 1), 0
     for updates in ranges:
         for piece in run.pieces(COLUMNS, updates=updates):
             fold.add(piece)
+            read += len(piece["event"])
+            progress(min(read / rows, 1.0))
     axis, windows = fold.axis, len(fold.windows)
     update_rows = (axis.phase == Phase.UPDATE) & (fold.place >= 0)
     scalars = {name: _at_updates(kept, name, fold, update_rows) for name in UPDATE_SCALARS}

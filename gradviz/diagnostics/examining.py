@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,12 @@ from gradviz.diagnostics.findings import Diagnosis, Finding, MissingEvidence
 
 if TYPE_CHECKING:
     from gradviz.store import Run
+
+READING = 0.7  # of the work, about
+
+
+def _unheard(fraction: float) -> None:
+    """Nobody asked."""
 
 
 def diagnose(run: Run) -> list[Finding]:
@@ -25,16 +32,21 @@ def diagnose(run: Run) -> list[Finding]:
     return list(examine(run).findings)
 
 
-def examine(run: Run) -> Diagnosis:
-    """As `diagnose`, with what was checked and what could not be, so that "nothing found" means something."""
-    return examine_story(run_story(run))
+def examine(run: Run, progress: Callable[[float], object] = _unheard) -> Diagnosis:
+    """As `diagnose`, with what was checked and what could not be, so that "nothing found" means something.
+
+    `progress` is told, from time to time, about which fraction of the work is done.
+    """
+    story = run_story(run, lambda read: progress(READING * read))
+    return examine_story(story, lambda checked: progress(READING + (1 - READING) * checked))
 
 
-def examine_story(story: RunStory) -> Diagnosis:
+def examine_story(story: RunStory, progress: Callable[[float], object] = _unheard) -> Diagnosis:
     """Run every check over a story that was read already."""
     findings: list[Finding] = []
     unknown: dict[str, tuple[str, ...]] = {}
-    for code, check in CHECKS.items():
+    for number, (code, check) in enumerate(CHECKS.items()):
+        progress(number / len(CHECKS))
         try:
             findings += check(story)
         except MissingEvidence as lack:

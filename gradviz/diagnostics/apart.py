@@ -1,0 +1,80 @@
+"""A run examined in a process of its own: a long one takes seconds and hundreds of megabytes, and then gives them back.
+
+Run as a program it writes a line for each step of its progress, and the diagnosis (or why there is none) as the last.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradviz
+from gradviz.diagnostics.carrying import from_json, to_json
+from gradviz.diagnostics.examining import examine
+from gradviz.diagnostics.findings import Diagnosis
+from gradviz.errors import ExaminationError, GradvizError
+from gradviz.store import open_run
+
+FINEST = 0.01  # progress is told in steps of a hundredth
+BEHIND = 5  # others come first: the process that asked goes on answering
+_DONE, _REFUSED, _AT = "done ", "refused ", "at "
+
+
+def examine_apart(path: Path, rank: int | None = None) -> Iterator[float | Diagnosis]:
+    """As `examine`, elsewhere: yields the fraction that is done, again and again, and the diagnosis as the last.
+
+    Closing the iterator ends that process.
+
+    Raises:
+        ExaminationError: it ended without a diagnosis; the message is what it said.
+    """
+    command = [sys.executable, "-m", __name__, str(path), *([] if rank is None else [str(rank)])]
+    home = str(Path(gradviz.__file__).parents[1])
+    search = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
+    with subprocess.Popen(  # noqa: S603  # ourselves, and a path that was opened already
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": search},
+    ) as process:
+        assert process.stdout is not None  # noqa: S101  # it is a pipe
+        try:
+            for line in process.stdout:
+                if line.startswith(_DONE):
+                    yield from_json(line.removeprefix(_DONE))
+                    return
+                if line.startswith(_REFUSED):
+                    raise ExaminationError(line.removeprefix(_REFUSED).strip())
+                yield float(line.removeprefix(_AT))
+        finally:
+            process.kill()
+    raise ExaminationError(f"The process that examined {path.name} ended early: {process.returncode}.")
+
+
+def main() -> None:
+    """Examine the run that the arguments name."""
+    path, *rank = sys.argv[1:]
+    os.nice(BEHIND)
+    told = -1.0
+
+    def tell(done: float) -> None:
+        nonlocal told
+        if done >= told + FINEST:
+            told = done
+            print(f"{_AT}{done:.3f}", flush=True)  # noqa: T201  # to the process that asked; if it is gone we end
+
+    try:
+        run = open_run(path, rank=int(rank[0]) if rank else None)
+        last = _DONE + to_json(examine(run, tell))
+    except (GradvizError, OSError) as error:
+        last = _REFUSED + " ".join(str(error).split())
+    print(last, flush=True)  # noqa: T201  # as above
+
+
+if __name__ == "__main__":
+    main()
