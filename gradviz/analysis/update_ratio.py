@@ -55,8 +55,9 @@ def update_ratio(run: Run, *, updates: tuple[int, int] | None = None, points: in
     place = np.full(int(table.layer_id.max(initial=-1)) + 1, -1)
     place[table.layer_id] = np.arange(len(table.names))
     for piece in run.pieces(["update", "step_l2", "weight_l2"], updates=(first, last), phases="update"):
-        known = ~np.isnan(piece["step_l2"]) & (piece["weight_l2"] > 0)
-        ratio = piece["step_l2"][known].astype(np.float64) / piece["weight_l2"][known]
+        moved, size = piece["step_l2"], piece["weight_l2"]
+        known = np.isfinite(moved) & np.isfinite(size) & (size > 0)  # a weight that diverged has no ratio
+        ratio = moved[known].astype(np.float64) / size[known]
         cell = place[piece["layer_id"][known]] * blocks + (piece["update"][known] - first) // each
         total += np.bincount(cell, ratio, minlength=len(total))
         count += np.bincount(cell, minlength=len(count))
@@ -67,7 +68,6 @@ def update_ratio(run: Run, *, updates: tuple[int, int] | None = None, points: in
 
 def _summed_up(layers: tuple[str, ...], first: int, each: int, ratio: Floats, weights: Flags) -> UpdateRatio:
     """The band and its ends, where any weight is known."""
-    ratio = np.where(np.isfinite(ratio), ratio, np.nan)  # a weight that became infinite has no ratio
     chosen, of_band = np.flatnonzero(weights), ratio[weights]
     there = ~np.isnan(of_band).all(axis=0)
     band = np.full((len(QUANTILES), ratio.shape[1]), np.nan)

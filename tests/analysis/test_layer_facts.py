@@ -91,13 +91,13 @@ def slow_ratio(run: Run, layer: str, first: int, last: int) -> float:
     found = [
         float(row["step_l2"]) / float(row["weight_l2"])
         for _, row in rows.iterrows()
-        if np.isfinite(row["step_l2"]) and row["weight_l2"] > 0
+        if np.isfinite(row["step_l2"]) and 0 < row["weight_l2"] < np.inf
     ]
     return sum(found) / len(found) if found else np.nan
 
 
-@pytest.mark.parametrize("points", [400, 10])
-@pytest.mark.parametrize("name", ["healthy-transformer-n8", "diverges-to-nan", "mixed-precision-clipped"])
+@pytest.mark.parametrize("points", [400, 7])
+@pytest.mark.parametrize("name", ["diverges-to-nan", "mixed-precision-clipped"])
 def test_update_ratio_is_that_of_a_slow_loop(name: str, points: int) -> None:
     run = gradviz.open_run(sample_folder() / name)
     found = update_ratio(run, points=points)
