@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradviz.analysis.frames import Floats, Integers
+from gradviz.analysis.noise import usable_windows
 from gradviz.analysis.story import RunStory
 from gradviz.analysis.story_reading import run_story
 
@@ -56,7 +57,7 @@ def coherence(run: Run) -> Coherence:
 
 def coherence_of(story: RunStory) -> Coherence:
     """As `coherence`, of a story that was read already."""
-    windows = story.sound & (story.length > 1) & (story.own_squares > 0) & (story.ranks == 1)
+    windows = usable_windows(story)
     lengths = story.per_window(np.sqrt(story.micro.squares))[windows]
     own, whole = story.own_squares[windows], story.accumulated[windows]
     with np.errstate(all="ignore"):

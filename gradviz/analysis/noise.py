@@ -94,10 +94,10 @@ def noise_scale(run: Run, *, samples: float | None = None, dataset_size: int | N
 
 def noise_of(story: RunStory, *, samples: float | None = None, dataset_size: int | None = None) -> NoiseScale:
     """As `noise_scale`, of a story that was read already."""
-    windows = story.sound & (story.length > 1) & (story.own_squares > 0) & (story.ranks == 1)
-    unit, sizes = _sizes(story, samples)
-    signal, noise = _parts(story, windows, sizes, story.accumulated**2, story.own_squares)
-    per_layer = _parts(story, windows, sizes, *_layer_squares(story))
+    windows = usable_windows(story)
+    unit, sizes = sizes_of(story, samples)
+    signal, noise = parts_of(story, windows, sizes, story.accumulated**2, story.own_squares)
+    per_layer = parts_of(story, windows, sizes, *_layer_squares(story))
     if dataset_size is not None:
         signal, per_layer = (
             signal + noise / dataset_size,
@@ -124,6 +124,11 @@ def noise_of(story: RunStory, *, samples: float | None = None, dataset_size: int
         if len(usable)
         else float("nan"),
     )
+
+
+def usable_windows(story: RunStory) -> Flags:
+    """Windows [W] of which P and Q are known and belong together."""
+    return np.asarray(story.sound & (story.length > 1) & (story.own_squares > 0) & (story.ranks == 1))
 
 
 def ratio(signal: Floats, noise: Floats) -> Ratio:
@@ -156,7 +161,7 @@ def _fieller(a: float, t: float, va: float, vt: float, cov: float) -> tuple[floa
     return (min(positive) if positive else 0.0), float("inf")
 
 
-def _sizes(story: RunStory, samples: float | None) -> tuple[str, Floats]:
+def sizes_of(story: RunStory, samples: float | None) -> tuple[str, Floats]:
     """Size of each micro-step [M], and what it is counted in."""
     count = len(story.micro.window)
     given = np.full(count, np.nan if samples is None else float(samples))
@@ -174,7 +179,7 @@ def _layer_squares(story: RunStory) -> tuple[Floats, Floats]:
     return story.layers.accumulated.astype(np.float64) ** 2, story.layers.own.astype(np.float64) ** 2
 
 
-def _parts(story: RunStory, windows: Flags, sizes: Floats, p: Floats, q: Floats) -> tuple[Floats, Floats]:
+def parts_of(story: RunStory, windows: Flags, sizes: Floats, p: Floats, q: Floats) -> tuple[Floats, Floats]:
     """a and t of each window, [W] or [L, W]; NaN where a window does not count."""
     weights = _weights(story)
     total, squares = story.per_window(weights), story.per_window(weights**2)

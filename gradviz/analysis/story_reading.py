@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,15 +23,28 @@ MICRO_SCALARS = ("loss", "loss_weight", "loss_elements", "lr", "amp_scale", "sam
 UPDATE_SCALARS = ("lr", "amp_scale", "skipped", "clip_coefficient")
 
 
-def run_story(run: Run, progress: Callable[[float], object] = lambda _: None) -> RunStory:
-    """Read what the checks need of a run, each column once; `progress` is told which fraction was read."""
-    table = layer_table(run.layers)
+def run_story(
+    run: Run,
+    progress: Callable[[float], object] = lambda _: None,
+    *,
+    layers: Collection[str] | None = None,
+    updates: Sequence[tuple[int, int]] | None = None,
+) -> RunStory:
+    """Read what the checks need of a run, each column once; `progress` is told which fraction was read.
+
+    Args:
+        layers: names of the layers that the story is about; None for all.
+        updates: inclusive ranges of updates, ascending and apart, to read instead of as many as may be read.
+    """
+    known = run.layers
+    table = layer_table(known if layers is None else known[known["layer"].isin(list(layers))])
     events = _readable(run.events(), run.gaps, any_part=run.last_event is not None)
-    kept, ranges = _bounded(events, len(table.names))
+    kept, ranges = _bounded(events, len(table.names)) if updates is None else _within(events, updates)
+    names = None if layers is None else list(table.names)
     fold = Fold(window_axis(kept), table.layer_id)
     rows, read = max(len(kept) * len(table.names), 1), 0
-    for updates in ranges:
-        for piece in run.pieces(COLUMNS, updates=updates):
+    for span in ranges:
+        for piece in run.pieces(COLUMNS, layers=names, updates=span):
             fold.add(piece)
             read += len(piece["event"])
             progress(min(read / rows, 1.0))
@@ -101,6 +114,17 @@ def _bounded(events: pd.DataFrame, layers: int) -> tuple[pd.DataFrame, list[tupl
         (int(order[0]), first - 1),
         (last + 1, int(order[-1])),
     ]
+
+
+def _within(
+    events: pd.DataFrame, spans: Sequence[tuple[int, int]]
+) -> tuple[pd.DataFrame, list[tuple[int, int] | None]]:
+    """The events of the updates asked for, and those ranges."""
+    updates = integers(events, "update")
+    inside = np.zeros(len(updates), dtype=np.bool_)
+    for first, last in spans:
+        inside |= (updates >= first) & (updates <= last)
+    return events[inside], list(spans)
 
 
 def _windows_of(events: pd.DataFrame) -> int:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradviz.analysis.frames import Floats, Integers, Statistic, integers, rows_of_layer, values_at
+from gradviz.analysis.frames import Flags, Floats, Integers, Statistic, integers, rows_of_layer, values_at
 from gradviz.analysis.tables import framed, known, phase_names, table_of
 from gradviz.analysis.totals import totals
+from gradviz.analysis.window_shares import window_shares
+from gradviz.analysis.windows import WindowAxis
 from gradviz.schema import Phase
 
 if TYPE_CHECKING:
     import pandas as pd
+
+RECORDED = frozenset(
+    {
+        "event", "update", "micro_step", "phase", "seconds", "loss", "loss_weight", "loss_reduction", "loss_elements",
+        "lr", "amp_scale", "clip_coefficient", "skipped", "ranks",
+    }
+)  # fmt: skip
+"""Columns of `Run.events()` that gradviz records by itself."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +32,12 @@ class Waterfall:
     """The B moments of one window in order: reset, micro-steps, edits, update (`phase`, of `schema.Phase`).
 
     `after` is the statistic of `p.grad` at that moment, `before` at the one before it (0 at the reset); NaN
-    where it is not finite or was not recorded. `largest` is the place of the micro-step that moved it most
-    (-1: none) and `share` its part of all the movement. `layer` None is the whole model.
+    where it is not finite or was not recorded. `layer` None is the whole model.
+
+    `shares` is how much of the update each micro-step made, and what was left over before them (`window_shares`); NaN
+    where it is not known and of other moments. `largest` is the place of the micro-step with the largest share (-1:
+    none) and `share` that share; where they are not known, the micro-step that moved the value most, and its part of
+    all the movement. `logged` are further numbers that were logged with these moments, by name.
     """
 
     update: int
@@ -35,8 +50,20 @@ class Waterfall:
     micro_value: Floats
     nonfinite: Integers
     loss: Floats
+    shares: Floats
     largest: int
     share: float
+    logged: Mapping[str, Floats] = field(default_factory=dict)
+
+    @property
+    def has_shares(self) -> bool:
+        """Whether it is known which micro-step made how much of the update."""
+        return bool(np.isfinite(self.shares).any())
+
+    @property
+    def leftover(self) -> float:
+        """The share of the update that is older than its window; 0 where there is none or it is not known."""
+        return float(np.nansum(self.shares[self.phase == Phase.RESET]))
 
     @property
     def change(self) -> Floats:
@@ -59,7 +86,9 @@ def _(record: Waterfall) -> pd.DataFrame:
             "change": record.change,
             "micro_value": record.micro_value,
             "nonfinite": known(record.nonfinite),
+            "share": record.shares,
             "loss": record.loss,
+            **record.logged,
         }
     )
 
@@ -71,8 +100,16 @@ def waterfall(
     layer: str | None = None,
     statistic: Statistic = "l2",
     events: pd.DataFrame | None = None,
+    members: pd.DataFrame | None = None,
 ) -> Waterfall:
-    """The window that leads to `update`. Whole models need `l2` or `max_abs` (`QueryError` otherwise)."""
+    """The window that leads to `update`.
+
+    Args:
+        gradients: of `Run.gradients()`. Of several layers together only `l2` and `max_abs` are known (`QueryError`
+            otherwise); of layers that were rolled up, all.
+        events: of `Run.events()`, for what was logged.
+        members: where `gradients` are rolled up, the rows of the layers behind them, for the shares.
+    """
     rows = gradients[integers(gradients, "update") == update]
     total = totals(_one_update(rows) if layer is None else rows_of_layer(rows, layer), statistic)
     axis = total.axis
@@ -80,7 +117,12 @@ def waterfall(
     before = np.concatenate([[0.0], after[:-1]])[: len(after)]
     holes = np.diff(axis.micro_step, prepend=0) > 1
     before[holes] = np.nan
-    largest, share = _largest(np.abs(after - before), axis.phase == Phase.MICRO_STEP)
+    micro = axis.phase == Phase.MICRO_STEP
+    shares = _shares_at(
+        rows if members is None else members, update, layer if members is None else None, axis
+    )
+    known_shares = np.isfinite(shares[micro]).any()
+    largest, share = _greatest(shares, micro) if known_shares else _largest(np.abs(after - before), micro)
     return Waterfall(
         update=update,
         layer=layer,
@@ -92,9 +134,29 @@ def waterfall(
         micro_value=total.micro_value,
         nonfinite=total.nonfinite,
         loss=values_at(events, "loss", axis.event),
+        shares=shares,
         largest=largest,
         share=share,
+        logged=_logged(events, axis),
     )
+
+
+def _shares_at(rows: pd.DataFrame, update: int, layer: str | None, axis: WindowAxis) -> Floats:
+    """The share of each moment of the axis; NaN at edits and updates."""
+    rows = rows[integers(rows, "update") == update]
+    shares = window_shares(rows if layer is None else rows_of_layer(rows, layer))
+    counted = (axis.phase == Phase.MICRO_STEP) | (axis.phase == Phase.RESET)
+    return np.where(counted, shares[np.where(counted, axis.micro_step, 0)], np.nan)
+
+
+def _logged(events: pd.DataFrame | None, axis: WindowAxis) -> dict[str, Floats]:
+    """Numbers that the training logged itself with a micro-step of this window."""
+    if events is None:
+        return {}
+    own = [name for name in events.columns if name not in RECORDED and events[name].dtype.kind in "fiu"]
+    found = {str(name): values_at(events, name, axis.event) for name in own}
+    micro = axis.phase == Phase.MICRO_STEP
+    return {name: values for name, values in found.items() if np.isfinite(values[micro]).any()}
 
 
 def _one_update(rows: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +166,12 @@ def _one_update(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(event=last)
 
 
-def _largest(movement: Floats, micro: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[int, float]:
+def _greatest(shares: Floats, micro: Flags) -> tuple[int, float]:
+    place = int(np.argmax(np.where(micro, shares, -np.inf)))
+    return place, float(shares[place])
+
+
+def _largest(movement: Floats, micro: Flags) -> tuple[int, float]:
     movement = np.where(micro & np.isfinite(movement), movement, 0.0)
     if not movement.any():
         return -1, 0.0

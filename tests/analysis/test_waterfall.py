@@ -32,8 +32,9 @@ def test_the_whole_model_combines_norms() -> None:
     np.testing.assert_allclose(found.after[found.phase == Phase.MICRO_STEP], sums, rtol=1e-6)
 
 
-def test_the_largest_is_flagged_with_its_share() -> None:
-    found = waterfall(reference_run().gradients(), update=0)
+def test_without_cosines_the_largest_movement_is_flagged_with_its_part() -> None:
+    found = waterfall(reference_run().gradients().assign(cosine=np.nan), update=0)
+    assert not found.has_shares
     micro = np.abs(found.change[found.phase == Phase.MICRO_STEP])
     assert np.abs(found.change[found.largest]) == micro.max()
     assert found.share == pytest.approx(micro.max() / micro.sum())
