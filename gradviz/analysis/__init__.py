@@ -16,7 +16,8 @@ from gradviz.analysis.evidence import EvidenceSeries
 from gradviz.analysis.evidence_thinning import thin_evidence
 from gradviz.analysis.flow_change import FlowChange, flow_change
 from gradviz.analysis.frames import STATISTICS, Statistic
-from gradviz.analysis.heat_map import HeatMap, heat_map, heat_map_of_updates, most_changing
+from gradviz.analysis.heat_map import HeatMap, heat_map, heat_map_of_updates
+from gradviz.analysis.heat_map_rows import most_changing
 from gradviz.analysis.layer_facts import LayerFacts, layer_facts, only_weights
 from gradviz.analysis.layer_flow import LayerFlow, layer_flow
 from gradviz.analysis.ledger import WindowLedger, window_ledger

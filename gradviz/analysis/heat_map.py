@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ from gradviz.analysis.frames import (
     integers,
     values_at,
 )
+from gradviz.analysis.groups import Group
+from gradviz.analysis.heat_map_cells import Addends, Members, cell_sums, group_value, layer_value
+from gradviz.analysis.tables import framed, table_of
 from gradviz.schema import Phase
 
 if TYPE_CHECKING:
@@ -29,28 +33,28 @@ COLUMNS = 400  # more are added up in equal numbers
 
 @dataclass(frozen=True)
 class HeatMap:
-    """L layers in forward order, C columns of one update or several neighbours (`first_update`..`last_update`).
+    """L layers (or groups of them) in forward order, C columns of one update or several neighbours.
 
-    `total` [L, C] is the sum of the statistic over the `count` [L, C] updates at which it is finite; `nonfinite`
-    [L, C] counts the others, so that groups of layers or columns add up exactly. A cell with neither has no
-    gradient, or was not recorded. `layers_total` is the number of layers before any thinning.
+    `value` [L, C] is NaN where no update was finite. Of a layer, several updates make the mean of the statistic, or
+    its greatest for `max_abs`. Of a group: mean |x| over all elements of its layers and updates; the L2 norm of all
+    its layers together, of several updates the root of the mean square; the greatest maximum.
+
+    `count` [L, C] are the rows (one a layer and update) that are finite and make up `total`, the plain sum of their
+    statistic; `nonfinite` counts the others. A cell with neither has no gradient, or was not recorded.
+    `layers_total` is the number of rows before any thinning; `sizes` [L] the number of layers in each group, None
+    where each row is a layer.
     """
 
     layers: tuple[str, ...]
     statistic: Statistic
     first_update: Integers
     last_update: Integers
+    value: Floats
     total: Floats
     count: Integers
     nonfinite: Integers
     layers_total: int
-
-    @cached_property
-    def value(self) -> Floats:
-        """Mean of the statistic [L, C]; NaN where no update was finite."""
-        nothing = np.full(self.total.shape, np.nan)
-        mean: Floats = np.divide(self.total, self.count, out=nothing, where=self.count > 0)
-        return mean
+    sizes: Integers | None = None
 
     @cached_property
     def median(self) -> Floats:
@@ -77,19 +81,32 @@ class HeatMap:
         return int((self.last_update - self.first_update).max(initial=0)) + 1
 
 
-def heat_map(overview: pd.DataFrame, *, statistic: Statistic = "l2", columns: int = COLUMNS) -> HeatMap:
-    """The heat map of `Run.overview()`: blocks of 16 updates, exact, cheap for the longest run."""
-    return _gathered(
-        overview,
-        statistic,
+def heat_map(
+    overview: pd.DataFrame,
+    *,
+    statistic: Statistic = "l2",
+    columns: int = COLUMNS,
+    groups: Sequence[Group] | None = None,
+    table: pd.DataFrame | None = None,
+) -> HeatMap:
+    """The heat map of `Run.overview()`: blocks of 16 updates, exact, cheap for the longest run.
+
+    `groups` (with `table`, of `Run.layers`) take the place of layers. Their norm is NaN in a block of which an older
+    gradviz kept no sum of squares.
+    """
+    greatest = floats(overview, f"{statistic}_max")
+    addends = Addends(
+        layer=_layer_numbers(overview),
         key=integers(overview, "block"),
         first=integers(overview, "first_update"),
         last=integers(overview, "last_update"),
         total=floats(overview, f"{statistic}_sum"),
+        squares=floats(overview, "l2_squares_sum"),
+        greatest=np.where(np.isnan(greatest), -np.inf, greatest),
         count=integers(overview, "count"),
         nonfinite=integers(overview, "nonfinite"),
-        columns=columns,
     )
+    return _gathered(_names(overview), addends, statistic, columns, groups, table)
 
 
 def heat_map_of_updates(
@@ -98,8 +115,10 @@ def heat_map_of_updates(
     statistic: Statistic = "l2",
     columns: int = COLUMNS,
     events: pd.DataFrame | None = None,
+    groups: Sequence[Group] | None = None,
+    table: pd.DataFrame | None = None,
 ) -> HeatMap:
-    """The heat map of `Run.gradients(phases="update")`: a column an update while they fit.
+    """The heat map of `Run.gradients(phases="update")`: a column an update while they fit; `groups` as above.
 
     Updates that a GradScaler skipped are left out where `events` (of `Run.events()`) says so: nothing consumed them.
     """
@@ -107,72 +126,72 @@ def heat_map_of_updates(
     rows = rows[~(values_at(events, "skipped", integers(rows, "event")) > 0)]
     update, bad, value = integers(rows, "update"), counts(rows, "nonfinite"), floats(rows, statistic)
     finite = (bad == 0) & np.isfinite(value)
-    return _gathered(
-        rows,
-        statistic,
+    addends = Addends(
+        layer=_layer_numbers(rows),
         key=update,
         first=update,
         last=update,
         total=np.where(finite, value, 0.0),
+        squares=np.where(finite, value, 0.0) ** 2,
+        greatest=np.where(finite, value, -np.inf),
         count=finite.astype(np.int64),
         nonfinite=((bad != NO_GRADIENT) & ~finite).astype(np.int64),
-        columns=columns,
     )
+    return _gathered(_names(rows), addends, statistic, columns, groups, table)
 
 
-def most_changing(heat_map: HeatMap, layers: int) -> HeatMap:
-    """At most `layers` layers, in forward order: those with NaN or Inf first, then those that leave their median most.
+def _names(rows: pd.DataFrame) -> list[str]:
+    return [str(name) for name in rows["layer"].cat.categories]
 
-    `layers_total` remains what it was: the picture says how many of how many it shows.
-    """
-    if len(heat_map.layers) <= layers:
-        return heat_map
-    with np.errstate(divide="ignore"):
-        swing = np.abs(np.log(np.where(heat_map.ratio > 0, heat_map.ratio, 1.0))).max(axis=1, initial=0)
-    swing[heat_map.broken.any(axis=1)] = np.inf
-    kept = np.sort(np.argsort(-swing, kind="stable")[:layers])
-    return replace(
-        heat_map,
-        layers=tuple(heat_map.layers[place] for place in kept),
-        total=heat_map.total[kept],
-        count=heat_map.count[kept],
-        nonfinite=heat_map.nonfinite[kept],
-    )
+
+def _layer_numbers(rows: pd.DataFrame) -> Integers:
+    return np.asarray(rows["layer"].cat.codes.to_numpy(), dtype=np.int64)
 
 
 def _gathered(
-    rows: pd.DataFrame,
+    names: list[str],
+    addends: Addends,
     statistic: Statistic,
-    *,
-    key: Integers,
-    first: Integers,
-    last: Integers,
-    total: Floats,
-    count: Integers,
-    nonfinite: Integers,
     columns: int,
+    groups: Sequence[Group] | None,
+    table: pd.DataFrame | None,
 ) -> HeatMap:
-    """Add rows up into cells; neighbouring keys share a column where there are more than `columns` of them."""
-    names = tuple(str(name) for name in rows["layer"].cat.categories)
-    known, place = np.unique(key, return_inverse=True)
-    place = place // max(1, -(-len(known) // columns))
-    width = int(place.max(initial=-1)) + 1
-    cell = rows["layer"].cat.codes.to_numpy(dtype=np.int64) * width + place
-    starts, ends = np.full(width, np.iinfo(np.int64).max), np.full(width, -1)
-    np.minimum.at(starts, place, first)
-    np.maximum.at(ends, place, last)
-
-    def spread(values: Floats | Integers) -> Floats:
-        added = np.bincount(cell, weights=values, minlength=len(names) * width)
-        return np.asarray(added.reshape(len(names), width), dtype=np.float64)
-
+    sums = cell_sums(addends, len(names), columns)
+    value, total = layer_value(sums, statistic), sums.total
+    count, nonfinite, sizes = sums.count, sums.nonfinite, None
+    if groups is not None and table is not None:
+        members = Members(names, groups, table)
+        value, total = group_value(sums, statistic, members), members.add(total)
+        count, nonfinite = (members.add(one).astype(np.int64) for one in (count, nonfinite))
+        sizes = np.array([len(group.layers) for group in groups], dtype=np.int64)
+        names = [group.name for group in groups]
     return HeatMap(
-        layers=names,
+        layers=tuple(names),
         statistic=statistic,
-        first_update=starts,
-        last_update=ends,
-        total=spread(np.nan_to_num(total)),
-        count=spread(count).astype(np.int64),
-        nonfinite=spread(nonfinite).astype(np.int64),
+        first_update=sums.first,
+        last_update=sums.last,
+        value=value,
+        total=total,
+        count=count,
+        nonfinite=nonfinite,
         layers_total=len(names),
+        sizes=sizes,
+    )
+
+
+@table_of.register(HeatMap)
+def _(record: HeatMap) -> pd.DataFrame:
+    columns = len(record.first_update)
+    flat = {name: getattr(record, name).ravel() for name in ("value", "ratio", "count", "nonfinite")}
+    return framed(
+        {
+            "layer": np.repeat(np.array(record.layers, dtype=object), columns),
+            "first_update": np.tile(record.first_update, len(record.layers)),
+            "last_update": np.tile(record.last_update, len(record.layers)),
+            "statistic": record.statistic,
+            "value": flat["value"],
+            "ratio_to_median": flat["ratio"],
+            "updates": flat["count"],
+            "nonfinite": flat["nonfinite"],
+        }
     )

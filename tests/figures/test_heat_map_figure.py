@@ -20,17 +20,18 @@ def random_map(layers: int, columns: int) -> HeatMap:
     ones = np.ones((layers, columns), dtype=np.int64)
     updates = np.arange(columns)
     names = tuple(f"blocks.{place}.weight" for place in range(layers))
-    return HeatMap(names, "l2", updates, updates, total, ones, 0 * ones, layers)
+    return HeatMap(names, "l2", updates, updates, total, total, ones, 0 * ones, layers)
 
 
 def odd_map() -> HeatMap:
     """Cell (0, 0) is zero, (1, 0) not finite, (2, 0) without a gradient."""
     plain = random_map(4, 6)
-    total, count, broken = plain.total.copy(), plain.count.copy(), plain.nonfinite.copy()
-    total[0, 0] = 0
-    total[1:3, 0] = count[1:3, 0] = 0
+    value, count, broken = plain.value.copy(), plain.count.copy(), plain.nonfinite.copy()
+    value[0, 0] = 0
+    value[1:3, 0] = np.nan
+    count[1:3, 0] = 0
     broken[1, 0] = 1
-    return replace(plain, total=total, count=count, nonfinite=broken)
+    return replace(plain, value=value, total=np.nan_to_num(value), count=count, nonfinite=broken)
 
 
 def colour_of(figure: go.Figure, row: int, column: int) -> str:
@@ -81,7 +82,7 @@ def test_absolute_sizes_use_the_whole_scale() -> None:
 @pytest.mark.parametrize("decade", [-44, 0, 37])
 def test_the_colour_scale_ascends_from_0_to_1_however_small_the_numbers(decade: int, relative: bool) -> None:
     found = odd_map()
-    figure = plot_heat_map(replace(found, total=found.total * 10.0**decade), relative=relative)
+    figure = plot_heat_map(replace(found, value=found.value * 10.0**decade), relative=relative)
     places = [place for place, _ in figure.data[0].colorscale]
     assert places[0] == 0
     assert places[-1] == 1

@@ -1,0 +1,91 @@
+"""Which rows of a heat map to show, and in which order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from gradviz.analysis.frames import Floats, Integers
+from gradviz.analysis.heat_map import HeatMap
+
+RowOrder = Literal["forward", "name", "change", "finding"]
+ROW_ORDERS: tuple[RowOrder, ...] = ("forward", "name", "change", "finding")
+GONE = 1e-30  # what a ratio of exactly zero counts as: farther than any number
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+def swing(heat_map: HeatMap) -> Floats:
+    """How far each layer goes from its own median [L]: the greatest |ln ratio|; infinite with NaN or Inf in it."""
+    ratio = heat_map.ratio
+    farthest = np.abs(np.log(np.where(ratio > 0, ratio, np.where(ratio == 0, GONE, 1.0)))).max(
+        axis=1, initial=0
+    )
+    return np.where(heat_map.broken.any(axis=1), np.inf, farthest)
+
+
+def most_changing(heat_map: HeatMap, layers: int) -> HeatMap:
+    """At most `layers` layers, in the order they are in: those with NaN or Inf first, then those of the widest swing.
+
+    `layers_total` remains what it was: the picture says how many of how many it shows.
+    """
+    if len(heat_map.layers) <= layers:
+        return heat_map
+    return _taken(heat_map, np.sort(np.argsort(-swing(heat_map), kind="stable")[:layers]))
+
+
+def ordered(heat_map: HeatMap, order: RowOrder, ranks: Mapping[str, int] | None = None) -> HeatMap:
+    """The rows in another order; layers that are equal in it stay as they were.
+
+    `name` counts numbers in names as numbers: `blocks.2` is before `blocks.10`. `change` puts the widest swing first,
+    `finding` the highest of `ranks`, which layers without a finding lack.
+    """
+    if order == "forward":
+        return heat_map
+    if order == "name":
+        return _taken(heat_map, _by_name(heat_map.layers))
+    if order == "change":
+        return _taken(heat_map, np.argsort(-swing(heat_map), kind="stable"))
+    rank = np.array([(ranks or {}).get(name, -1) for name in heat_map.layers], dtype=np.int64)
+    return _taken(heat_map, np.argsort(-rank, kind="stable"))
+
+
+def head(heat_map: HeatMap, layers: int) -> HeatMap:
+    """The first `layers` rows."""
+    return heat_map if len(heat_map.layers) <= layers else _taken(heat_map, np.arange(layers))
+
+
+def part(heat_map: HeatMap, layers: Sequence[str], updates: tuple[int, int] | None) -> HeatMap:
+    """The rows of these names, and the columns of which some update lies within `updates` (None: all)."""
+    wanted = set(layers)
+    rows = np.flatnonzero([name in wanted for name in heat_map.layers])
+    first, last = updates if updates is not None else (0, np.iinfo(np.int64).max)
+    columns = np.flatnonzero((heat_map.last_update >= first) & (heat_map.first_update <= last))
+    some = _taken(heat_map, rows)
+    return replace(
+        some,
+        first_update=some.first_update[columns],
+        last_update=some.last_update[columns],
+        **{name: getattr(some, name)[:, columns] for name in ("value", "total", "count", "nonfinite")},
+    )
+
+
+def _by_name(layers: Sequence[str]) -> Integers:
+    keys = [
+        [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in _DIGITS.split(name)]
+        for name in layers
+    ]
+    return np.array(sorted(range(len(layers)), key=keys.__getitem__), dtype=np.int64)
+
+
+def _taken(heat_map: HeatMap, rows: Integers) -> HeatMap:
+    return replace(
+        heat_map,
+        layers=tuple(heat_map.layers[row] for row in rows),
+        sizes=None if heat_map.sizes is None else heat_map.sizes[rows],
+        **{name: getattr(heat_map, name)[rows] for name in ("value", "total", "count", "nonfinite")},
+    )
