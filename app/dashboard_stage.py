@@ -91,7 +91,7 @@ def _show(listed: RunSummary, rank: int | None, draw: Callable[[Reading], None],
         else:
             draw(reading)
         with top:  # filled last: a page that fails its checksum is found when it is read
-            _damage(reading)
+            show_damage(reading)
             _hidden(reading)
 
 
@@ -146,7 +146,7 @@ def _hidden(reading: Reading) -> None:
             st.caption(literal(text(f"hidden.{code}", language())))
 
 
-def _damage(reading: Reading) -> None:
+def show_damage(reading: Reading) -> None:
     """What is missing is said before anything is drawn."""
     run = reading.run
     if missing := run.missing_ranks:
