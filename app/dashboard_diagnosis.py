@@ -10,6 +10,7 @@ from dashboard_accumulation import METRIC_WIDTH, MOST_LAYERS
 from dashboard_columns import texts
 from dashboard_findings import draw_evidence
 from dashboard_reading import Picture, Reading
+from dashboard_saving import draw_picture, picture_head
 from dashboard_sections import section, table_height
 from dashboard_words import language, literal, printable, say, say_plain
 
@@ -105,11 +106,11 @@ def _card(reading: Reading, place: int, finding: Finding, *, is_open: bool) -> N
 
 
 def _evidence(name: str, picture: Picture) -> None:
-    st.markdown(f"**{literal(picture.title)}**")
+    with picture_head(f"evidence.{name}", picture):
+        st.markdown(f"**{literal(picture.title)}**", width="content")
     st.caption(literal(picture.sentence))
     if picture.figure is not None:
-        alt = f"{picture.title}. {picture.sentence}"
-        st.plotly_chart(picture.figure, key=f"evidence.{name}", config={"displaylogo": False}, alt=alt)
+        draw_picture(f"evidence.{name}", picture)
 
 
 def _where(finding: Finding) -> str:

@@ -76,6 +76,7 @@ class Picture:
             return cls(None, _plain(words.text), " ".join(reasons), record)
         picture = cls(figure, _plain(words.text), _plain(words.subtitle.text), record)
         figure.update_layout(title={"text": "", "subtitle": {"text": ""}}, margin={"t": 16})
+        figure.update_layout(paper_bgcolor=None)  # the page's own: a saved image is legible anywhere
         return picture
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import streamlit as st
 from dashboard_reading import Picture
+from dashboard_saving import draw_picture, picture_head
 from dashboard_widgets import pick_one
 from dashboard_words import Language, escape, language, say
 
@@ -50,14 +51,18 @@ def section(name: str, *, heading: bool = True) -> Iterator[None]:
             _card(say("error.failed"), error, level="error")
 
 
-def show_picture(name: str, picture: Picture) -> None:
-    """What the picture says in words, how to read it, and the picture."""
-    st.subheader(escape(picture.title), anchor=False, help=say(f"{name}.help"))
+def show_picture(name: str, picture: Picture, **chart: Any) -> Any:
+    """What the picture says in words, how to read it, how to save it, and the picture.
+
+    `chart` is passed on to `st.plotly_chart`, whose answer is returned: the selection where `on_select` asks for one.
+    """
+    with picture_head(name, picture):
+        st.subheader(escape(picture.title), anchor=False, help=say(f"{name}.help"), width="content")
     if picture.figure is None:
         st.info(escape(picture.sentence), icon=":material/info:")
-        return
+        return None
     st.caption(escape(picture.sentence))
-    st.plotly_chart(picture.figure, key=name, config={"displaylogo": False})
+    return draw_picture(name, picture, **chart)
 
 
 def table_height(rows: int) -> int | Literal["content"]:
