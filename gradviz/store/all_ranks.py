@@ -20,6 +20,7 @@ from gradviz.store.heartbeat import read_heartbeat, state_of
 from gradviz.store.moments import Moments, match_moments
 from gradviz.store.overview import NEEDED as ROLLED
 from gradviz.store.overview import combine, roll_up
+from gradviz.store.overviews import coarseness
 from gradviz.store.query import Query
 from gradviz.store.rank_files import file_name, read_rank_file
 from gradviz.store.rows import RunRows
@@ -103,7 +104,7 @@ class AllRanks:
             numbers.append(number[known])
         return kept, numbers
 
-    def overview(self) -> Any:
+    def overview(self, columns: Sequence[str] | None = None, most_blocks: int | None = None) -> Any:
         """The roll-up of the combined rows, block by block; blocks that are over are kept."""
         kept, self._rolled_up = self._rolled_up, {}
         for chunk in self._chunks():
@@ -114,7 +115,9 @@ class AllRanks:
                 before = (key, roll_up(self.gradients(query)))
             self._rolled_up[chunk] = before
         tables = [table for _, table in self._rolled_up.values()]
-        return combine(pa.concat_tables([overview_schema().empty_table(), *tables]))
+        first, stride = coarseness([], tables, most_blocks)
+        whole = pa.concat_tables([overview_schema().empty_table(), *tables])
+        return combine(whole if columns is None else whole.select(list(columns)), stride, first)
 
     def _chunks(self) -> list[tuple[int, int]]:
         """Ranges of updates of a bounded number of rows, cut where blocks end."""
@@ -150,6 +153,12 @@ class AllRanks:
         seen = np.zeros(1 + int(moments.number[-1]), dtype=bool)
         seen[moments.number[complete]] = True
         return runs_of(~seen)
+
+    @property
+    def windows(self) -> tuple[int, int] | None:
+        """First and last update with an event of any rank that is more than a reset."""
+        found = [span for rows in self.rows.values() if (span := rows.windows) is not None]
+        return (min(first for first, _ in found), max(last for _, last in found)) if found else None
 
     @property
     def last_event(self) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +29,12 @@ class LoadedRun(RankedRun):
         self._together: AllRanks | None = None
         self._stamp: object = None
         self._load()
+
+    def fingerprint(self) -> Hashable:
+        """A value that changes when new rows or layers arrive."""
+        sets = [parts for rows in self._of_each() for parts in (rows.gradient_parts, rows.overview_parts)]
+        names = [(parts.rank, name) for parts in sets for name in parts.names() if name[0] != "."]
+        return (str(self.path), self.rank, manifests.stamp(self.path), tuple(names))
 
     def _shown(self) -> RunRows | AllRanks:
         """What answers: the rows of one rank, or those of all together."""

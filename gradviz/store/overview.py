@@ -60,21 +60,28 @@ def _rolled(table: Any, phase: Phase, names: tuple[str, ...], count: str, bad: s
     return _reduce(columns)
 
 
-def combine(table: Any) -> Any:
-    """Add up overview rows of the same layer and block: a block may lie in two segments."""
+def combine(table: Any, stride: int = 1, first_block: int = 0) -> Any:
+    """Add up overview rows of the same layer and block: a block may lie in two segments.
+
+    With a `stride` also so many neighbouring blocks, counted from `first_block`: they have the number of the first.
+    """
     columns: Columns = {}
-    for name in overview_schema().names:
+    for name in table.column_names:
         column = table.column(name)
         values = column.to_numpy()
         if name.endswith(("_min", "_max")) and column.null_count:
             values = np.where(column.is_valid(), values, np.inf if name.endswith("_min") else -np.inf)
             values = values.astype(np.float32)
         columns[name] = values
+    if stride > 1:
+        columns["block"] = columns["block"] - (columns["block"] - first_block) % stride
     return _as_table(_add_up(columns))
 
 
 def _add_up(columns: Columns) -> Columns:
     key = (columns["layer_id"].astype(np.int64) << 32) + columns["block"]
+    if (key[1:] >= key[:-1]).all():
+        return _reduce(columns)
     order = np.argsort(key, kind="stable")  # a few ascending runs, which this merges faster than a lexsort
     return _reduce({name: values[order] for name, values in columns.items()})
 
@@ -88,20 +95,21 @@ def _reduce(columns: Columns) -> Columns:
     reduced: Columns = {"layer_id": layer_id[starts], "block": block[starts]}
     for names, operation in ((_SUMMED, np.add), (_LEAST, np.minimum), (_GREATEST, np.maximum)):
         for name in names:
-            reduced[name] = operation.reduceat(columns[name], starts)
+            if name in columns:
+                reduced[name] = operation.reduceat(columns[name], starts)
     return reduced
 
 
 def _as_table(columns: Columns) -> Any:
-    schema = overview_schema()
+    schema = pa.schema([column for column in overview_schema() if column.name in columns])
     arrays = []
-    for field in schema:
-        values = columns[field.name]
+    for column in schema:
+        values = columns[column.name]
         exists = None
-        if field.name.endswith(("_min", "_max")):
+        if column.name.endswith(("_min", "_max")):
             exists = np.isfinite(values)
             values = np.where(exists, values, 0).astype(np.float32)
-        elif field.name == SQUARES_SUM:  # null where an older part has a share in it
+        elif column.name == SQUARES_SUM:  # null where an older part has a share in it
             exists = ~np.isnan(values)
-        arrays.append(as_arrow(values, exists).cast(field.type))
+        arrays.append(as_arrow(values, exists).cast(column.type))
     return pa.Table.from_arrays(arrays, schema=schema)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from gradviz.errors import QueryError
 from gradviz.schema import BIN_NAMES, PHASES, Phase
-from gradviz.store.columns import STATISTICS
+from gradviz.store.columns import STATISTICS, overview_schema
 
 COLUMNS = ("event", "update", "micro_step", "phase", "layer", *STATISTICS)
 DISTRIBUTION_COLUMNS = ("event", "update", "layer", *BIN_NAMES)
+OVERVIEW_INDEX = ("layer_id", "block", "first_update", "last_update")
 _SHOWN = 8
 
 
@@ -85,6 +86,18 @@ def _columns(columns: Iterable[str] | None) -> tuple[str, ...]:
             f"No column {_list(unknown)} in gradients. There are: {_list(COLUMNS, len(COLUMNS))}."
         )
     return tuple(name for name in COLUMNS if name in wanted)
+
+
+def check_overview_columns(columns: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Columns of an overview as the files have them, those that say what a row is about among them; None for all."""
+    if columns is None:
+        return None
+    known = overview_schema().names
+    wanted = {*OVERVIEW_INDEX, *columns} - {"layer"}
+    unknown = sorted(wanted.difference(known))
+    if unknown:
+        raise QueryError(f"No column {_list(unknown)} in overview. There are: {_list(known, len(known))}.")
+    return tuple(name for name in known if name in wanted)
 
 
 def _list(names: Iterable[object], shown: int = _SHOWN) -> str:

@@ -11,10 +11,10 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
 from numpy.typing import NDArray
 
 from gradviz.errors import DamagedPartError, QueryError
-from gradviz.schema import PHASES
-from gradviz.store.columns import SCHEMAS, event_schema, overview_schema
+from gradviz.schema import PHASES, Phase
+from gradviz.store.columns import SCHEMAS, event_schema
 from gradviz.store.moments import MOMENT
-from gradviz.store.overview import NEEDED, combine, roll_up
+from gradviz.store.overviews import Overviews
 from gradviz.store.part_files import PartFile
 from gradviz.store.part_set import DamagedPart, PartSet
 from gradviz.store.parts import EventRange, parse_part_name
@@ -25,8 +25,6 @@ from gradviz.store.selecting import batches_of, between, filter_columns, groups_
 QUERY_LIMIT = 2**33  # bytes of one query's table
 
 PIECE_ROWS = 2**19  # rows of a piece: some 30 MB, of which two are in memory
-
-KEPT_OVERVIEW = 2**19  # rows (some 60 MB) up to which a combined overview is kept for the next query
 
 
 class RunRows:
@@ -40,8 +38,8 @@ class RunRows:
         self.overview_parts = PartSet(run, "overview", rank, self.damaged)
         self.distribution_parts = PartSet(run, "distributions", rank, self.damaged)
         self.part_sets = (self.gradient_parts, self.event_parts, self.overview_parts, self.distribution_parts)
-        self._rolled_up: dict[EventRange, Any] = {}
-        self._overview: tuple[list[Path], Any] | None = None
+        self._overviews = Overviews(self.overview_parts, self.gradient_parts, self._read)
+        self._gaps: tuple[object, list[tuple[int, int]]] | None = None
 
     def gradients(self, query: Query) -> Any:
         """Rows of a query; within a layer they ascend by event."""
@@ -102,40 +100,35 @@ class RunRows:
             events for name in self.gradient_parts.names() if (events := parse_part_name(name)) is not None
         ]
 
-    def overview(self) -> Any:
-        """Rows of the whole run: those of the segments, and the unsealed tail rolled up now."""
-        sealed = self.overview_parts.current()
-        parts = self.gradient_parts.current()
-        key = [part.path for part in [*sealed, *parts]]
-        if self._overview is None or self._overview[0] != key or self.damaged:
-            self._overview = (key, self._combined(sealed, parts))
-        table = self._overview[1]
-        if table.num_rows > KEPT_OVERVIEW:
-            self._overview = None
-        return table
-
-    def _combined(self, sealed: Sequence[PartFile], parts: Sequence[PartFile]) -> Any:
-        tables = [overview_schema().empty_table()]
-        for part in sealed:
-            tables += self._read(part, range(len(part.rows)), overview_schema().names)
-        ranges = [part.events for part in sealed]
-        tail = [part for part in parts if not any(whole.covers(part.events) for whole in ranges)]
-        self._rolled_up = {part.events: self._roll_up(part) for part in tail}
-        return combine(pa.concat_tables([*tables, *self._rolled_up.values()]))
-
-    def _roll_up(self, part: PartFile) -> Any:
-        if part.events in self._rolled_up:
-            return self._rolled_up[part.events]
-        tables = [overview_schema().empty_table()]
-        for group in range(len(part.rows)):
-            tables += [roll_up(table) for table in self._read(part, [group], NEEDED)]
-        return pa.concat_tables(tables)
+    def overview(self, columns: Sequence[str] | None = None, most_blocks: int | None = None) -> Any:
+        """Rows of the whole run, as `Overviews.table`."""
+        return self._overviews.table(columns, most_blocks)
 
     @property
     def last_event(self) -> int | None:
         """Number of the last event on disk; None while there is nothing yet."""
         parts = self.gradient_parts.current()
         return parts[-1].events.last if parts else None
+
+    @property
+    def windows(self) -> tuple[int, int] | None:
+        """First and last update with an event that is more than a reset; None while there is none."""
+        parts, committed = self.event_parts.current(), self._committed()
+        first = self._windows_of_first(parts, committed)
+        last = self._windows_of_first(parts[::-1], committed)
+        return None if first is None or last is None else (first[0], last[1])
+
+    def _windows_of_first(
+        self, parts: Sequence[PartFile], committed: Sequence[EventRange]
+    ) -> tuple[int, int] | None:
+        for part in parts:
+            for table in self._read(part, range(len(part.rows)), ["event", "update", "phase"]):
+                real = table.column("phase").to_numpy() != Phase.RESET
+                real &= within(table.column("event").to_numpy(), committed)
+                if real.any():
+                    updates = table.column("update").to_numpy()[real]
+                    return int(updates.min()), int(updates.max())
+        return None
 
     def moments(self) -> Any:
         """What each event is (`MOMENT`), ascending; where an events part is damaged, as the gradients tell."""
@@ -157,6 +150,12 @@ class RunRows:
 
     def gaps(self) -> list[tuple[int, int]]:
         """Ranges of event numbers, from 0 to the last one on disk, of which no row can be read."""
+        state = (self.parts_key(), len(self.damaged))
+        if self._gaps is None or self._gaps[0] != state:
+            self._gaps = (state, self._found_gaps())
+        return self._gaps[1]
+
+    def _found_gaps(self) -> list[tuple[int, int]]:
         if not self.gradient_parts.current():
             return []
         listed = self.events(None, ["event", "update"]).column("event").to_numpy()

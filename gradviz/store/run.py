@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from gradviz.errors import QueryError
 from gradviz.schema import Phase
-from gradviz.store import manifest as manifests
 from gradviz.store.frames import (
     arrays_of,
     event_frame,
@@ -24,7 +23,7 @@ from gradviz.store.frames import (
 from gradviz.store.loaded_run import LoadedRun
 from gradviz.store.mirror import Copy, origin_of
 from gradviz.store.part_set import DamagedPart
-from gradviz.store.query import DISTRIBUTION_COLUMNS, check_query, check_updates
+from gradviz.store.query import DISTRIBUTION_COLUMNS, check_overview_columns, check_query, check_updates
 from gradviz.store.rank_files import read_rank_file
 from gradviz.store.urls import is_url
 
@@ -199,17 +198,30 @@ class Run(LoadedRun):
         chosen, rows = check_updates(updates), self._shown()
         return event_frame(self._retry(lambda: rows.events(chosen)))
 
-    def overview(self, *, rank: int | None = None) -> pd.DataFrame:
+    def overview(
+        self,
+        *,
+        columns: Iterable[str] | None = None,
+        most_blocks: int | None = None,
+        rank: int | None = None,
+    ) -> pd.DataFrame:
         """Roll-up of the whole run: one row a layer and block of 16 updates, ordered by layer and block.
 
         `count` update rows with finite statistics make up `mean_abs_sum`, `_min`, `_max` (and `l2_*`,
         `max_abs_*`) and `l2_squares_sum`, which is NaN where an older gradviz recorded them; `micro_count` micro-step
         rows make up `micro_mean_abs_*`; the rows that `nonfinite` and `micro_nonfinite` count are in none of them.
+
+        Args:
+            columns: those wanted besides `layer`, `block`, `first_update` and `last_update`; fewer are faster.
+            most_blocks: where there are more, equal numbers of neighbouring blocks are added up, exactly, and have
+                the number of the first: for runs of more updates than a picture has columns.
+            rank: as for `gradients`.
         """
         if rank is not None and rank != self.rank:
-            return self.of_rank(rank).overview()
+            return self.of_rank(rank).overview(columns=columns, most_blocks=most_blocks)
         self._load()
-        return overview_frame(self._retry(self._shown().overview), self._order)
+        names, rows = check_overview_columns(columns), self._shown()
+        return overview_frame(self._retry(lambda: rows.overview(names, most_blocks)), self._order)
 
     @property
     def updates(self) -> tuple[int, int] | None:
@@ -217,6 +229,12 @@ class Run(LoadedRun):
         parts = [part for rows in self._of_each() for part in self._retry(rows.gradient_parts.current)]
         ranges = np.concatenate([np.zeros((0, 2), np.int64), *(part.ranges["update"] for part in parts)])
         return (int(ranges[:, 0].min()), int(ranges[:, 1].max())) if len(ranges) else None
+
+    @property
+    def windows(self) -> tuple[int, int] | None:
+        """First and last update with more than the reset that ends a run; None while there is none."""
+        rows = self._shown()
+        return self._retry(lambda: rows.windows)
 
     @property
     def last_event(self) -> int | None:
@@ -228,9 +246,3 @@ class Run(LoadedRun):
     def gaps(self) -> list[tuple[int, int]]:
         """Inclusive ranges of event numbers that are missing: dropped by the writer, lost by a rank, or damaged."""
         return self._retry(self._shown().gaps)
-
-    def fingerprint(self) -> Hashable:
-        """A value that changes when new rows or layers arrive."""
-        sets = [parts for rows in self._of_each() for parts in (rows.gradient_parts, rows.overview_parts)]
-        names = [(parts.rank, name) for parts in sets for name in parts.names() if name[0] != "."]
-        return (str(self.path), self.rank, manifests.stamp(self.path), tuple(names))
