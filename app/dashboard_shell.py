@@ -12,6 +12,8 @@ PAGES = {
     "accumulation": ":material/stacked_line_chart:",
     "gradient_flow": ":material/bar_chart:",
     "diagnosis": ":material/stethoscope:",
+    "compare": ":material/compare_arrows:",
+    "learn": ":material/school:",
 }
 
 
