@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from gradviz.analysis.place_marks import PlaceMark
 from gradviz.analysis.sawtooth import Sawtooth
 from gradviz.figures.canvas import blank, sheet
+from gradviz.figures.sawtooth_findings import finding_marks
 from gradviz.figures.sawtooth_marks import event_marks, gap_bands, stale_floor
+from gradviz.figures.sawtooth_panels import draw_panels
 from gradviz.figures.sawtooth_pen import Pen
 from gradviz.figures.sawtooth_seams import seam_lines
 from gradviz.figures.sawtooth_traces import consumed_marks, micro_bars, rise
@@ -22,15 +25,23 @@ _BOUNDARIES = 80  # window boundaries that can be told apart
 
 
 def plot_sawtooth(
-    sawtooths: Sawtooth | Sequence[Sawtooth], *, log: bool = False, language: str = "en"
+    sawtooths: Sawtooth | Sequence[Sawtooth],
+    *,
+    log: bool = False,
+    panels: bool = False,
+    marks: Sequence[PlaceMark] = (),
+    language: str = "en",
 ) -> go.Figure:
     """The accumulated gradient of one or several layers over all micro-steps, g_k as bars under it.
+
+    With `panels` each layer has a panel and an axis of its own, with its bars inside it. `marks` are what was found
+    at some places: a star above each, with its words in the hover.
 
     *How to read it*: each tooth is a window. The line climbs while micro-batches add up; the diamond is what
     the optimizer consumed (linked to G_n where clipping or unscaling made it another value); then the line
     falls to the value that was *observed* at the next backward. A hollow circle on zero: reset. A red cross
     above zero, with the stale part filled red: not reset. Grey bands and broken lines: not recorded, never
-    guessed. A dotted line: here another process resumed the run.
+    guessed. A dotted line: here another process resumed the run. A star: a check found something here.
 
     *Requires*: reset, micro-step and update rows of the layers; layers that share a picture must come from
     the same frame, so that their axes agree. With `log`, exact zeros have a line of their own.
@@ -39,8 +50,12 @@ def plot_sawtooth(
     shown = [one for one in shown if len(one.event)]
     if not shown:
         return blank(text("figure.sawtooth.name", language), "figure.sawtooth.empty", language)
-    axis, micro_axis = _axes(shown, log)
     figure = sheet(_title(shown[0], language), _sentence(shown, language), height=560)
+    if panels:
+        draw_panels(figure, shown, log=log, language=language, marks=marks)
+        figure.update_xaxes(title_text=text("figure.sawtooth.x", language), **_x_ticks(shown))
+        return figure
+    axis, micro_axis = _axes(shown, log)
     pen = Pen(figure, axis, language)
     gap_bands(pen, shown[0])
     seam_lines(pen, shown[0])
@@ -52,6 +67,7 @@ def plot_sawtooth(
     for one in shown:
         consumed_marks(pen, one)
         event_marks(pen, one)
+    finding_marks(pen, shown[0], marks)
     _lay_out(figure, shown, axis, micro_axis, language)
     return figure
 

@@ -6,23 +6,29 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gradviz.analysis.waterfall import Waterfall
-from gradviz.figures.canvas import CLEAR, blank, hover, no_hover, sheet
+from gradviz.figures.canvas import CLEAR, blank, no_hover, sheet
 from gradviz.figures.names import short_name
-from gradviz.figures.numbers import number, number_format, percent
+from gradviz.figures.numbers import number, percent
 from gradviz.figures.palette import BLUE, CYAN, NEUTRAL, RED, YELLOW
-from gradviz.figures.value_axis import value_axis
+from gradviz.figures.value_axis import Floats, value_axis
 from gradviz.schema import Phase
 from gradviz.texts import text
+
+STANDS_OUT = 1.5  # times an even share
+LEFTOVER = 0.005  # of an update: less of it is rounding
+SAID = 6  # numbers that the sentence names; the hover has all
 
 
 def plot_waterfall(waterfall: Waterfall, *, language: str = "en") -> go.Figure:
     """How each micro-batch of one window moved |G_k|, from the reset to what the optimizer consumed.
 
     *How to read it*: a bar begins where the one before it ended. Blue climbs: the micro-batch pulled along.
-    Yellow falls: it pulled against the sum so far. The largest is outlined and carries its share of all
-    movement. The last bar is what the optimizer consumed; shorter than the sum means clipping or unscaling.
+    Yellow falls: it pulled against the sum so far. The micro-step that made most of the update is outlined, with its
+    share of the direction that the window took; shares add up to 100 %, and one that pulled back has a negative
+    one. The last bar is what the optimizer consumed; shorter than the sum means clipping or unscaling.
 
-    *Requires*: the micro-step rows of one window.
+    *Requires*: the micro-step rows of one window. Shares need the cosines of its micro-gradients; without them the
+    outlined micro-step is the one that moved the sum most, with its part of all the movement.
     """
     title = _title(waterfall, language)
     if not (waterfall.phase == Phase.MICRO_STEP).any():
@@ -55,13 +61,42 @@ def _title(waterfall: Waterfall, language: str) -> str:
 def _sentence(waterfall: Waterfall, language: str) -> str:
     if waterfall.largest < 0:
         return text("figure.waterfall.flat", language)
-    return text(
-        "figure.waterfall.sentence",
-        language,
-        micro_step=int(waterfall.micro_step[waterfall.largest]),
-        share=percent(waterfall.share),
-        count=int((waterfall.phase == Phase.MICRO_STEP).sum()),
+    count = int((waterfall.phase == Phase.MICRO_STEP).sum())
+    words: dict[str, object] = {
+        "micro_step": int(waterfall.micro_step[waterfall.largest]),
+        "share": percent(waterfall.share),
+        "count": count,
+        "even": percent(1 / count),
+    }
+    if not waterfall.has_shares:
+        return text("figure.waterfall.sentence", language, **words) + _logged(waterfall, language)
+    stands_out = waterfall.share >= STANDS_OUT / count
+    key = "only" if count == 1 else "made" if stands_out else "even"
+    sentence = text(f"figure.waterfall.{key}", language, **words)
+    if waterfall.leftover > LEFTOVER:
+        share = percent(waterfall.leftover)
+        sentence = text("figure.waterfall.leftover", language, share=share) + " " + sentence
+    return sentence + _logged(waterfall, language)
+
+
+def _logged(waterfall: Waterfall, language: str) -> str:
+    """What was logged with the micro-step that is named."""
+    known = [
+        f"{label} {number(float(values[waterfall.largest]))}"
+        for label, values in _numbers(waterfall, language)[:SAID]
+        if np.isfinite(values[waterfall.largest])
+    ]
+    if not known:
+        return ""
+    return " " + text(
+        "figure.waterfall.logged", language, what=text("figure.word.comma", language).join(known)
     )
+
+
+def _numbers(waterfall: Waterfall, language: str) -> list[tuple[str, Floats]]:
+    """The loss and what else was logged, with their labels."""
+    own = [(short_name(name), values) for name, values in waterfall.logged.items()]
+    return [(text("figure.word.loss", language), waterfall.loss), *own]
 
 
 def _labels(waterfall: Waterfall, language: str) -> list[str]:
@@ -97,17 +132,6 @@ def _bars(figure: go.Figure, waterfall: Waterfall, language: str) -> None:
     base = np.where(whole, 0.0, waterfall.before)
     places = np.arange(len(base))
     flagged = places == waterfall.largest
-    form = number_format(waterfall.after)
-    fields = [
-        (text("figure.waterfall.change", language), f"%{{customdata[0]:{form}}}"),
-        (text(f"figure.symbol.{waterfall.statistic}", language), f"%{{customdata[1]:{form}}}"),
-        (text(f"figure.symbol.micro_{waterfall.statistic}", language), f"%{{customdata[2]:{form}}}"),
-    ]
-    if np.isfinite(waterfall.loss).any():
-        fields.append(
-            (text("figure.word.loss", language), f"%{{customdata[3]:{number_format(waterfall.loss)}}}")
-        )
-    known = [waterfall.change, waterfall.after, waterfall.micro_value, waterfall.loss]
     figure.add_trace(
         go.Bar(
             x=places,
@@ -118,8 +142,8 @@ def _bars(figure: go.Figure, waterfall: Waterfall, language: str) -> None:
                 "opacity": np.where(flagged | whole, 1.0, 0.6),
                 "line": {"color": CYAN, "width": np.where(flagged, 3, 0)},
             },
-            customdata=np.column_stack(known),
-            hovertemplate=hover("%{x}", fields),
+            hovertext=_told(waterfall, language),
+            hovertemplate="<b>%{x}</b><br>%{hovertext}<extra></extra>",
         )
     )
     if waterfall.largest >= 0:
@@ -136,6 +160,25 @@ def _bars(figure: go.Figure, waterfall: Waterfall, language: str) -> None:
             {"yshift": -12, "font": {"color": "white"}} if height > 0 else {"yshift": 12}
         )
         figure.add_annotation(x=place, y=height, text=number(height), showarrow=False, **inside)
+
+
+def _told(waterfall: Waterfall, language: str) -> list[str]:
+    """Everything that is known of each moment, and nothing that is not."""
+    fields = [
+        (text("figure.waterfall.change", language), waterfall.change, number),
+        (text(f"figure.symbol.{waterfall.statistic}", language), waterfall.after, number),
+        (text(f"figure.symbol.micro_{waterfall.statistic}", language), waterfall.micro_value, number),
+        (text("figure.waterfall.share", language), waterfall.shares, percent),
+        *((label, values, number) for label, values in _numbers(waterfall, language)),
+    ]
+    return [
+        "<br>".join(
+            f"{label}: {shown(float(values[place]))}"
+            for label, values, shown in fields
+            if np.isfinite(values[place])
+        )
+        for place in range(len(waterfall.phase))
+    ]
 
 
 def _clipped(figure: go.Figure, waterfall: Waterfall, language: str) -> None:

@@ -13,7 +13,9 @@ import plotly.graph_objects as go
 import pytest
 
 from gradviz.analysis import build_up, layer_flow, sawtooth, waterfall
+from gradviz.analysis.place_marks import PlaceMark
 from gradviz.figures import plot_build_up, plot_layer_flow, plot_sawtooth, plot_waterfall
+from gradviz.schema import Level
 from gradviz.texts import LANGUAGES
 from tests.reference_runs import reference_run
 
@@ -79,6 +81,12 @@ PICTURES: dict[str, Callable[[pd.DataFrame, str], go.Figure]] = {
         log=True,
         language=language,
     ),
+    "sawtooth panels": lambda frame, language: plot_sawtooth(
+        [sawtooth(frame, layer=str(layer)) for layer in frame["layer"].cat.categories[:12]],
+        panels=True,
+        marks=[PlaceMark(0, 1, Level.WARNING, HOSTILE[1], HOSTILE), PlaceMark(1, None, Level.ERROR, "b")],
+        language=language,
+    ),
     "build-up": lambda frame, language: plot_build_up(build_up(frame), language=language),
     "build-up layer": lambda frame, language: plot_build_up(
         build_up(frame, layer=first_layer(frame)), language=language
@@ -125,7 +133,7 @@ def texts_of(figure: go.Figure) -> list[str]:
 
 @pytest.mark.parametrize("picture", PICTURES)
 def test_names_never_become_markup(picture: str) -> None:
-    ours = re.compile(r"</?(b|sub|br|extra)>|%\{(customdata(\[\d+\])?|x|y|text)(:[^}]*)?\}")
+    ours = re.compile(r"</?(b|sub|br|extra)>|%\{(customdata(\[\d+\])?|x|y|text|hovertext)(:[^}]*)?\}")
     figure = PICTURES[picture](odd_input("hostile names"), "en")
     for words in texts_of(figure):
         rest = ours.sub("", words)

@@ -1,0 +1,31 @@
+"""What the waterfall says of one window."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradviz.analysis import waterfall
+from gradviz.figures import plot_waterfall
+from tests.figures.test_other_figures import subtitle
+from tests.reference_runs import reference_run
+
+
+def test_the_waterfall_names_who_made_the_update_and_what_was_logged_with_it() -> None:
+    run = reference_run()
+    events = run.events().assign(**{"samples": 8.0, "<b>": 2.0})
+    found = waterfall(run.gradients(), update=1, events=events)
+    figure = plot_waterfall(found)
+    said = subtitle(figure)
+    assert f"{100 * found.share:.0f} %" in said
+    assert "samples 8, &lt;b&gt; 2" in said
+    assert "an even share is 25 %" in said
+    bars = figure.data[0]
+    assert "share of the update" in bars.hovertext[found.largest]
+    assert "samples" not in bars.hovertext[-1].replace("samples: 8", "")
+    stale = plot_waterfall(waterfall(reference_run(reset="never").gradients(), update=2))
+    assert "is older than its window" in subtitle(stale)
+
+
+def test_without_cosines_the_waterfall_says_what_moved_the_sum() -> None:
+    frame = reference_run().gradients().assign(cosine=np.nan)
+    assert "of all movement" in subtitle(plot_waterfall(waterfall(frame, update=1)))
