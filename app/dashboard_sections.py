@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard_reading import Picture
 from dashboard_saving import draw_picture, picture_head
 from dashboard_widgets import pick_one
-from dashboard_words import Language, escape, language, say
+from dashboard_words import Language, escape, language, literal, say
 
 from gradviz.errors import GradvizError
 
@@ -59,9 +59,9 @@ def show_picture(name: str, picture: Picture, **chart: Any) -> Any:
     with picture_head(name, picture):
         st.subheader(escape(picture.title), anchor=False, help=say(f"{name}.help"), width="content")
     if picture.figure is None:
-        st.info(escape(picture.sentence), icon=":material/info:")
+        st.info(literal(picture.sentence), icon=":material/info:")
         return None
-    st.caption(escape(picture.sentence))
+    st.caption(literal(picture.sentence))
     return draw_picture(name, picture, **chart)
 
 
