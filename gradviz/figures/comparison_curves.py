@@ -15,9 +15,8 @@ from gradviz.figures.palette import BLUE, CYAN, GREEN, NEUTRAL, PURPLE, RED, YEL
 from gradviz.figures.value_axis import Floats, ValueAxis, value_axis
 from gradviz.texts import text
 
-# Six runs: the colour-blind safe five and grey, each with a dash of its own where they lie upon each other.
-COLOURS = (BLUE, YELLOW, PURPLE, GREEN, CYAN, NEUTRAL)
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+COLOURS = (BLUE, YELLOW, PURPLE, GREEN, CYAN, NEUTRAL)  # six runs: the colour-blind safe five and grey
+WIDEST, NARROWEST = 4.0, 1.5  # the first run is drawn widest: lines that lie upon each other are all seen
 DOTS = 120  # points that may each have a marker
 PANEL, FRAME = 230, 130
 
@@ -139,7 +138,7 @@ def _line(
             x=x,
             y=y,
             mode="lines+markers" if curve.total <= DOTS else "lines",
-            line={"color": colour, "width": 2, "dash": DASHES[number % len(DASHES)]},
+            line={"color": colour, "width": _width(number, len(curves.runs))},
             marker={"size": 4, "color": colour},
             customdata=np.column_stack([update, value]),
             hovertemplate=hover(escape_plotly(curve.run), fields),
@@ -166,6 +165,10 @@ def _line(
             ),
             **place,
         )
+
+
+def _width(number: int, runs: int) -> float:
+    return WIDEST - (WIDEST - NARROWEST) * number / max(runs - 1, 1)
 
 
 def _broken_at_gaps(curve: Curve, heights: Floats) -> tuple[Floats, Floats, Floats, Floats]:

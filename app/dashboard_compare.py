@@ -1,0 +1,242 @@
+"""The parts of the page Compare: what to show, curves, where two runs part, what they say and what was found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+from dashboard_columns import Columns
+from dashboard_compare_pictures import (
+    Choice,
+    clock,
+    draw_curves,
+    draw_losses,
+    draw_map,
+    draw_parting,
+    facts_of,
+)
+from dashboard_compare_runs import Member
+from dashboard_examining import is_too_large
+from dashboard_findings import diagnosis
+from dashboard_reading import Span
+from dashboard_saving import draw_picture, picture_head
+from dashboard_sections import show_picture, table_height
+from dashboard_widgets import pick_from_menu, pick_one, pick_several, pick_span
+from dashboard_words import language, literal, printable, say, say_plain
+
+from gradviz.analysis import AXES, STATISTICS, Axis, Comparison, DifferenceMap, Statistic
+from gradviz.diagnostics import Finding, Level
+from gradviz.diagnostics.wording import title_of
+from gradviz.texts import catalogue, text
+
+MOST_LAYERS = 4  # panels under each other
+TOLERANCES = ("0", "1e-7", "1e-5", "1e-3", "1e-1")
+USUAL_TOLERANCE = "1e-5"
+NAME_WIDTH, CELL_WIDTH = 300, 200
+
+
+def ask(members: Sequence[Member]) -> Choice:
+    """The controls of the page."""
+    with st.container(border=True):
+        layers_box, axis_box, statistic_box, scale_box = st.columns([4, 3, 3, 2], vertical_alignment="top")
+        with layers_box:
+            hint = say("compare.part_help", most=MOST_LAYERS)
+            names = _layers(members)
+            layers = pick_several(
+                "layer", say("choose.layers"), names, default=[], most=MOST_LAYERS, hint=hint
+            )
+        with axis_box:
+            axis = _pick_axis(members)
+        with statistic_box:
+            statistic = _pick_statistic()
+        with scale_box:
+            log = _pick_scale() == "log"
+        updates = _pick_windows(members)
+        _axis_remarks(members, axis)
+    return Choice(axis, tuple(layers), statistic, log, updates, language())
+
+
+def curves_part(members: Sequence[Member], choice: Choice) -> None:
+    """What the updates of all runs consumed."""
+    show_picture("compare.curves", draw_curves(members, choice))
+
+
+def losses_part(members: Sequence[Member], choice: Choice) -> None:
+    """The losses of all runs."""
+    show_picture("compare.losses", draw_losses(members, choice))
+
+
+def choose_pair(members: Sequence[Member]) -> tuple[Member, Member, float]:
+    """Which run is held against which, and from when on they differ."""
+    by_id = {member.run_id: member for member in members}
+    ids = list(by_id)
+    base_box, other_box, tolerance_box = st.columns([4, 4, 4], vertical_alignment="top")
+    with base_box:
+        base = pick_from_menu("base", say("compare.base"), ids, lambda one: by_id[one].name, default=ids[0])
+    with other_box:
+        default = next(one for one in ids if one != base)
+        others = [one for one in ids if one != base]
+        other = pick_from_menu(
+            "other", say("compare.other"), others, lambda one: by_id[one].name, default=default
+        )
+    with tolerance_box:
+        tolerance = pick_one("tolerance", say("compare.tolerance"), TOLERANCES, str, default=USUAL_TOLERANCE)
+    return by_id[base], by_id[other], float(tolerance)
+
+
+def parting_part(first: Member, second: Member, tolerance: float) -> None:
+    """The first moment at which two runs differ, and what that tells."""
+    picture = draw_parting(first, second, tolerance, language())
+    record: Comparison = picture.record
+    with picture_head("compare.parting", picture):
+        st.subheader(
+            say("compare.parting.title"), anchor=False, help=say("compare.parting.help"), width="content"
+        )
+    show, icon = (st.success, "check_circle") if record.is_same else (st.info, "call_split")
+    show(literal(picture.sentence), icon=f":material/{icon}:")
+    if picture.figure is not None:
+        draw_picture("compare.parting", picture)
+
+
+def map_part(first: Member, second: Member, choice: Choice) -> None:
+    """All common layers, and how many are not common."""
+    picture = draw_map(first, second, choice)
+    show_picture("compare.map", picture)
+    record: DifferenceMap = picture.record
+    for member, only in ((first, record.only_first), (second, record.only_second)):
+        if only:
+            st.caption(say("compare.only_in", run=member.name, count=len(only)))
+
+
+def facts_part(members: Sequence[Member]) -> None:
+    """One row a fact, one column a run."""
+    shown = pick_one(
+        "facts",
+        say("compare.facts_shown"),
+        ("different", "all"),
+        lambda one: say(f"compare.facts_{one}"),
+        default="different",
+        visible=False,
+    )
+    told = facts_of(members)
+    facts = told.differing().facts if shown == "different" else told.facts
+    if not facts:
+        st.info(say("compare.facts_alike"), icon=":material/check_circle:")
+        return
+    rows = [
+        {"kind": text(f"comparison.kind.{fact.kind}", language()), "fact": _fact_name(fact.kind, fact.name)}
+        | {f"run{place}": printable(value or "") for place, value in enumerate(fact.values)}
+        for fact in facts
+    ]
+    columns = {"kind": _column("kind", 100), "fact": _column("fact", NAME_WIDTH)} | _run_columns(members)
+    st.dataframe(rows, hide_index=True, column_config=columns, height=table_height(len(rows)))
+
+
+def findings_part(members: Sequence[Member]) -> None:
+    """One row a code that was found in any of the runs."""
+    found = [_found(member) for member in members]
+    codes = {finding.code: finding for findings in found for finding in findings}
+    if not codes:
+        if not any(is_too_large(member.reading) for member in members):
+            st.success(say("compare.findings_none"), icon=":material/check_circle:")
+        return
+    worst = {
+        code: max(one.level.rank for findings in found for one in findings if one.code == code)
+        for code in codes
+    }
+    rows = [
+        {"code": title_of(code, language())}
+        | {f"run{place}": _verdict(findings, code) for place, findings in enumerate(found)}
+        for code in sorted(codes, key=lambda code: -worst[code])
+    ]
+    columns = {"code": _column("code", NAME_WIDTH)} | _run_columns(members)
+    st.dataframe(rows, hide_index=True, column_config=columns, height=table_height(len(rows)))
+
+
+def _layers(members: Sequence[Member]) -> list[str]:
+    """The layers that most runs have first, in forward order."""
+    times = Counter(name for member in members for name in member.reading.layers)
+    return sorted(times, key=lambda name: -times[name])
+
+
+def _pick_axis(members: Sequence[Member]) -> Axis:
+    common = [axis for axis in AXES if all(axis in clock(member).axes for member in members)]
+    return pick_one(
+        "by",
+        say("compare.by"),
+        common,
+        lambda axis: text(f"comparison.by.{axis}", language()),
+        default="update",
+    )
+
+
+def _pick_statistic() -> Statistic:
+    return pick_one(
+        "statistic", say("choose.statistic"), STATISTICS, lambda one: say(f"statistic.{one}"), default="l2"
+    )
+
+
+def _pick_scale() -> str:
+    return pick_one(
+        "scale", say("choose.scale"), ("log", "linear"), lambda one: say(f"scale.{one}"), default="log"
+    )
+
+
+def _pick_windows(members: Sequence[Member]) -> Span:
+    updates = [clock(member).update for member in members]
+    first = min((int(one[0]) for one in updates if len(one)), default=0)
+    last = max((int(one[-1]) for one in updates if len(one)), default=0)
+    hint = say("choose.windows_help")
+    return pick_span("windows", say("choose.windows"), first, last, default=(first, last), hint=hint)
+
+
+def _axis_remarks(members: Sequence[Member], axis: Axis) -> None:
+    """Why an axis is not there, and what it does not count."""
+    some = [one for one in AXES if any(one in clock(member).axes for member in members)]
+    missing = [one for one in some if not all(one in clock(member).axes for member in members)]
+    if missing:
+        named = [text(f"comparison.by.{one}", language()) for one in missing]
+        st.caption(say("compare.not_aligned", axes=say_plain("diagnosis.comma").join(named)))
+    if axis == "update":
+        return
+    for member in members:
+        every = member.reading.run.metadata.get("every")
+        if isinstance(every, int) and every > 1:
+            st.caption(say("compare.every", run=member.name, every=every))
+        if member.reading.run.gaps:
+            st.caption(say("compare.gaps", run=member.name))
+
+
+def _fact_name(kind: str, name: str) -> str:
+    key = f"comparison.fact.{name}"
+    return text(key, language()) if kind != "layer" and key in catalogue("en") else printable(name)
+
+
+def _found(member: Member) -> Sequence[Finding]:
+    if is_too_large(member.reading):
+        st.caption(say("compare.too_long", run=member.name))
+        return ()
+    found = diagnosis(member.reading)
+    return () if found is None else found.findings
+
+
+def _verdict(findings: Sequence[Finding], code: str) -> str:
+    levels = [finding.level for finding in findings if finding.code == code]
+    if not levels:
+        return ""
+    worst: Level = max(levels, key=lambda level: level.rank)
+    return say_plain(f"verdict.{worst}", count=len(levels))
+
+
+def _column(name: str, width: int) -> Any:
+    label, hint = say_plain(f"compare.column.{name}"), say(f"compare.column_help.{name}")
+    return st.column_config.TextColumn(label, help=hint, width=width)
+
+
+def _run_columns(members: Sequence[Member]) -> Columns:
+    return {
+        f"run{place}": st.column_config.TextColumn(member.name, width=CELL_WIDTH)
+        for place, member in enumerate(members)
+    }
