@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 import streamlit as st
+from dashboard_examining import Examination, examination, is_too_large
 from dashboard_reading import KEPT, Picture, Reading
 from dashboard_words import Language
 
@@ -16,7 +17,6 @@ from gradviz.figures import plot_evidence
 from gradviz.store import Run
 
 VERDICTS = 10_000  # kept; a verdict is a word and a number
-ROWS_TO_LOOK_AT = 4_000_000  # a longer run is examined when its page is opened, not in passing
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,24 @@ class Verdict:
     count: int
 
 
-def diagnosis(reading: Reading) -> Diagnosis:
-    """What the checks say of the run as it stands."""
+def diagnosis(reading: Reading) -> Diagnosis | None:
+    """What the checks say of the run as it stands, or as far as a long one was examined; None: not yet.
+
+    Never waits for a long run: it is examined beside the server for as long as somebody asks.
+    """
+    if is_too_large(reading):
+        return diagnosis_of_long(reading).found
     found = _diagnosis(reading.stamp, reading.run)
     _remember(reading.stamp, found)
     return found
+
+
+def diagnosis_of_long(reading: Reading) -> Examination:
+    """How far a long run was examined."""
+    one = examination(reading)
+    if one.is_current and one.stamp == reading.stamp:
+        _remember(reading.stamp, one.found)
+    return one
 
 
 def draw_evidence(reading: Reading, place: int, finding: Finding, language: Language) -> Picture | None:
@@ -44,11 +57,6 @@ def draw_evidence(reading: Reading, place: int, finding: Finding, language: Lang
 def verdict(reading: Reading) -> Verdict | None:
     """What is known of a run already; None where it was not looked at as it stands."""
     return _verdicts().get(reading.stamp)
-
-
-def is_too_large(reading: Reading) -> bool:
-    """Whether examining the run would hold a page up that is about something else."""
-    return len(reading.run.layers) * ((reading.run.last_event or 0) + 1) > ROWS_TO_LOOK_AT
 
 
 def look(readings: list[Reading], seconds: float) -> bool:

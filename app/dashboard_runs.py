@@ -10,7 +10,8 @@ import dashboard_view as view
 import streamlit as st
 from dashboard_catalogue import Shelf, open_summary
 from dashboard_columns import Columns, moments, numbers, picture, texts
-from dashboard_findings import is_too_large, look, verdict
+from dashboard_examining import is_too_large
+from dashboard_findings import look, verdict
 from dashboard_reading import Reading
 from dashboard_sections import snippet
 from dashboard_sparkline import sparkline

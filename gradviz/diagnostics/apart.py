@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import gradviz
@@ -23,7 +23,7 @@ BEHIND = 5  # others come first: the process that asked goes on answering
 _DONE, _REFUSED, _AT = "done ", "refused ", "at "
 
 
-def examine_apart(path: Path, rank: int | None = None) -> Iterator[float | Diagnosis]:
+def examine_apart(path: Path, rank: int | None = None) -> Generator[float | Diagnosis, None, None]:
     """As `examine`, elsewhere: yields the fraction that is done, again and again, and the diagnosis as the last.
 
     Closing the iterator ends that process.
