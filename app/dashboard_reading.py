@@ -40,9 +40,7 @@ class Reading:
     @property
     def windows(self) -> Span:
         """First and last window that has more than the reset which ends a run."""
-        known = events(self.stamp, self.run)
-        real = known.loc[known["phase"] != "reset", "update"]
-        return (int(real.min()), int(real.max())) if len(real) else (self.run.updates or (0, 0))
+        return self.run.windows or self.run.updates or (0, 0)
 
     def reach(self, windows: Span) -> Span:
         """`windows`, and the reset that ends the run when they go up to its end."""
@@ -97,7 +95,7 @@ def _plain(markup: str | None) -> str:
     return html.unescape(re.sub(r"<[^>]*>", " ", markup or "")).strip()
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)
 def events(stamp: int, _run: Run, updates: Span | None = None) -> pd.DataFrame:  # noqa: ARG001  # cache key
     """`Run.events()`, kept."""
     return _run.events(updates=updates)
