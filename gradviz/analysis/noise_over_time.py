@@ -20,7 +20,7 @@ LOW, HIGH = 0.1, 0.9
 STRETCH = 24  # windows of a stretch: fewer leave the noise scale unknown, more hide its course
 PART = 12  # a stretch is no less than this part of a long run
 POINTS = 120
-WINDOWS_OF_A_PIECE = 32
+LEAST_PIECE = 8  # windows
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,15 @@ def stretch_width(usable: int) -> int:
     return max(FEWEST, min(STRETCH, usable // 2), usable // PART)
 
 
-def spread_updates(events: pd.DataFrame, *, most: int) -> Sequence[tuple[int, int]] | None:
-    """Ranges of updates, evenly over the run, that hold at most about `most` events; None where all fit."""
+def spread_updates(events: pd.DataFrame, *, most: int, pieces: int) -> list[tuple[int, int]] | None:
+    """At most `pieces` ranges of updates, evenly over the run, that hold about `most` events; None where all fit."""
     if len(events) <= most:
         return None
     known = np.unique(integers(events, "update"))
-    windows = max(WINDOWS_OF_A_PIECE, int(len(known) * most / len(events)))
-    pieces = windows // WINDOWS_OF_A_PIECE
-    starts = np.linspace(0, len(known) - WINDOWS_OF_A_PIECE, pieces).astype(np.int64)
-    return [(int(known[start]), int(known[start + WINDOWS_OF_A_PIECE - 1])) for start in starts]
+    windows = max(LEAST_PIECE, int(len(known) * most / len(events) / pieces))
+    starts = np.linspace(0, max(len(known) - windows, 0), pieces).astype(np.int64)
+    starts = starts[np.diff(starts, prepend=-windows) >= windows]
+    return [(int(known[start]), int(known[min(start + windows, len(known)) - 1])) for start in starts]
 
 
 def _reason(story: RunStory, usable: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradviz.analysis.frames import Flags, Floats, Integers, Statistic, integers, rows_of_layer, values_at
+from gradviz.analysis.groups import Group, rolled_up
 from gradviz.analysis.tables import framed, known, phase_names, table_of
 from gradviz.analysis.totals import totals
 from gradviz.analysis.window_shares import window_shares
@@ -100,27 +101,25 @@ def waterfall(
     layer: str | None = None,
     statistic: Statistic = "l2",
     events: pd.DataFrame | None = None,
-    members: pd.DataFrame | None = None,
+    table: pd.DataFrame | None = None,
 ) -> Waterfall:
     """The window that leads to `update`.
 
     Args:
-        gradients: of `Run.gradients()`. Of several layers together only `l2` and `max_abs` are known (`QueryError`
-            otherwise); of layers that were rolled up, all.
+        gradients: of `Run.gradients()`; without `layer` all its layers together.
         events: of `Run.events()`, for what was logged.
-        members: where `gradients` are rolled up, the rows of the layers behind them, for the shares.
+        table: `Run.layers`; without it only `l2` and `max_abs` of several layers are known (`QueryError` otherwise).
     """
     rows = gradients[integers(gradients, "update") == update]
-    total = totals(_one_update(rows) if layer is None else rows_of_layer(rows, layer), statistic)
+    rows = _one_update(rows) if layer is None else rows_of_layer(rows, layer)
+    total = totals(rows if table is None else _together(rows, table), statistic)
     axis = total.axis
     after = np.where(total.nonfinite == -1, 0.0, total.value)
     before = np.concatenate([[0.0], after[:-1]])[: len(after)]
     holes = np.diff(axis.micro_step, prepend=0) > 1
     before[holes] = np.nan
     micro = axis.phase == Phase.MICRO_STEP
-    shares = _shares_at(
-        rows if members is None else members, update, layer if members is None else None, axis
-    )
+    shares = _shares_at(rows, axis)
     known_shares = np.isfinite(shares[micro]).any()
     largest, share = _greatest(shares, micro) if known_shares else _largest(np.abs(after - before), micro)
     return Waterfall(
@@ -141,10 +140,15 @@ def waterfall(
     )
 
 
-def _shares_at(rows: pd.DataFrame, update: int, layer: str | None, axis: WindowAxis) -> Floats:
+def _together(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of several layers as if they were one."""
+    names = rows["layer"].cat.categories
+    return rolled_up(rows, table, [Group("", tuple(str(name) for name in names))])
+
+
+def _shares_at(rows: pd.DataFrame, axis: WindowAxis) -> Floats:
     """The share of each moment of the axis; NaN at edits and updates."""
-    rows = rows[integers(rows, "update") == update]
-    shares = window_shares(rows if layer is None else rows_of_layer(rows, layer))
+    shares = window_shares(rows)
     counted = (axis.phase == Phase.MICRO_STEP) | (axis.phase == Phase.RESET)
     return np.where(counted, shares[np.where(counted, axis.micro_step, 0)], np.nan)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -119,12 +120,17 @@ def test_a_story_of_some_layers_and_windows_is_the_same_story() -> None:
 
 def test_ranges_spread_over_a_long_run_stay_within_what_may_be_read() -> None:
     events = open_run(TRANSFORMER).events()
-    assert spread_updates(events, most=len(events)) is None
-    spans = spread_updates(events, most=len(events) // 2)
-    assert spans == [(0, 31)]
-    windows = made_story(windows_of(2, noise=np.ones(2)))
-    assert stretch_width(len(windows.update)) == 8
-    assert [stretch_width(count) for count in (20, 100, 1200)] == [10, 24, 100]
+    assert spread_updates(events, most=len(events), pieces=3) is None
+    spans = spread_updates(events, most=len(events) // 2, pieces=3)
+    assert spans == [(0, 15), (42, 57), (85, 100)]
+    assert spread_updates(events, most=10, pieces=2) == [(0, 7), (93, 100)]
+    crowded = spread_updates(events, most=10, pieces=50)
+    assert crowded is not None
+    assert all(after[0] > before[1] for before, after in pairwise(crowded))
+
+
+def test_a_stretch_grows_with_the_run() -> None:
+    assert [stretch_width(count) for count in (2, 20, 100, 1200)] == [8, 10, 24, 100]
 
 
 def test_its_table_has_a_row_a_stretch() -> None:
