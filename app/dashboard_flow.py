@@ -1,65 +1,92 @@
-"""The parts of the gradient-flow page: one moment of the run, all layers at it, the table."""
+"""The parts of the gradient-flow page: one moment, a film of many or two beside each other; updates over weights."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import streamlit as st
-from dashboard_columns import numbers, texts
-from dashboard_flow_pictures import draw_flow, draw_ridge
-from dashboard_reading import Question, Reading, events
-from dashboard_sections import show_picture, table_height
-from dashboard_widgets import pick_from_menu, pick_number, pick_one
-from dashboard_words import language, printable, say, say_plain
+from dashboard_flow_moments import Film, Moment, choose_moment, film_from, moments_of
+from dashboard_flow_pictures import (
+    Kind,
+    draw_change,
+    draw_film,
+    draw_flow,
+    draw_pair,
+    draw_ridge,
+    draw_update_ratio,
+    has_other_layers,
+    layer_count,
+)
+from dashboard_flow_table import show_change_table, show_table
+from dashboard_reading import Question, Reading
+from dashboard_sections import section, show_picture
+from dashboard_widgets import pick_from_menu, pick_one, pick_several
+from dashboard_words import language, printable, say
 
-from gradviz.analysis import STATISTICS, LayerFlow
+from gradviz.analysis import STATISTICS
 
-FEW = 12  # moments that fit in a row of buttons; a longer window gets a menu
+Mode = Literal["moment", "play", "pair"]
+MOST_LINES = 6
 
 
 @dataclass(frozen=True)
-class Moment:
-    """One event of a window: `name` is what the URL says, such as `reset`, `3`, `edit-3`, `update`."""
+class Choice:
+    """What the reader asked for: `moment` or, of a pair, `before` and `moment`."""
 
-    name: str
-    event: int
-    update: int
+    mode: Mode
+    kind: Kind
+    question: Question
+    moment: Moment | None
+    before: Moment | None
 
 
-def ask(reading: Reading) -> tuple[Moment | None, Question]:
+def ask(reading: Reading) -> Choice:
     """The controls of the page."""
-    first, last = reading.windows
     with st.container(border=True):
-        window_box, statistic_box, scale_box = st.columns([5, 3, 2], vertical_alignment="top")
-        with window_box:
-            update = pick_number("window", say("choose.window"), first, last, default=last)
+        mode_box, statistic_box, scale_box, kind_box = st.columns([4, 4, 2, 3], vertical_alignment="top")
+        with mode_box:
+            modes: tuple[Mode, ...] = get_args(Mode)
+            mode = pick_one("show", say("flow_mode.label"), modes, _mode, default="moment")
         with statistic_box:
             statistic = pick_one(
-                "statistic",
-                say("choose.statistic"),
-                STATISTICS,
-                lambda one: say(f"statistic.{one}"),
-                default="mean_abs",
+                "statistic", say("choose.statistic"), STATISTICS, _statistic, default="mean_abs"
             )
         with scale_box:
-            scale = pick_one(
-                "scale",
-                say("choose.scale"),
-                ("log", "linear"),
-                lambda one: say(f"scale.{one}"),
-                default="log",
-            )
-        moment = _choose_moment(_moments(reading, update))
-    return moment, Question((), statistic, scale == "log", (update, update), language(), (update, update))
+            scale = pick_one("scale", say("choose.scale"), ("log", "linear"), _scale, default="log")
+        with kind_box:
+            kind = _choose_kind(reading)
+        before, moment = _choose_moments(reading, mode)
+    update = 0 if moment is None else moment.update
+    question = Question((), statistic, scale == "log", (update, update), language(), (update, update))
+    return Choice(mode, kind, question, moment, before)
 
 
-def flow_part(reading: Reading, moment: Moment, question: Question) -> LayerFlow:
-    """All layers in forward order at the moment."""
-    picture = draw_flow(reading, moment.event, moment.update, question)
-    show_picture("gradient_flow.picture", picture)
-    record: LayerFlow = picture.record
-    return record
+def show_moments(reading: Reading, choice: Choice) -> None:
+    """What was asked for, as pictures and as a table."""
+    if choice.moment is None or (choice.mode == "pair" and choice.before is None):
+        return
+    if choice.mode == "play":
+        with section("gradient_flow.play", heading=False):
+            _film_part(reading, film_from(reading, choice.moment, layer_count(reading, choice.kind)), choice)
+    elif choice.before is not None:
+        with section("gradient_flow.change", heading=False):
+            _pair_part(reading, choice.before, choice.moment, choice)
+    else:
+        with section("gradient_flow.picture", heading=False):
+            _moment_part(reading, choice.moment, choice)
+
+
+def update_ratio_part(reading: Reading) -> None:
+    """How far each update moved the weights, over the whole run."""
+    picture = draw_update_ratio(reading, (), language())
+    if picture.figure is not None:
+        hint = say("flow_choice.lines_help", most=MOST_LINES)
+        lines = pick_several(
+            "layer", say("flow_choice.lines"), reading.layers, default=(), most=MOST_LINES, hint=hint
+        )
+        picture = draw_update_ratio(reading, tuple(lines), language())
+    show_picture("gradient_flow.update_ratio", picture)
 
 
 def ridge_part(reading: Reading) -> None:
@@ -69,65 +96,63 @@ def ridge_part(reading: Reading) -> None:
     show_picture("gradient_flow.ridge", draw_ridge(reading, layer, language()))
 
 
-def table_part(record: LayerFlow) -> None:
-    """The same numbers, to sort and to search: a picture of a thousand layers hides single ones."""
-    rows = [
-        {
-            "position": place,
-            "layer": printable(layer),
-            "accumulated": record.accumulated[place],
-            "micro": record.micro[place],
-            "maximum": record.maximum[place],
-            "condition": _condition(record, place),
-        }
-        for place, layer in enumerate(record.layers)
-    ]
-    exact = ("%.3e", 150)
-    columns = numbers("flow", position=("%d", 50), accumulated=exact, micro=exact, maximum=exact)
-    columns |= texts("flow", layer=380, condition=180)
-    st.dataframe(rows, hide_index=True, column_config=columns, height=table_height(len(rows)))
+def _moment_part(reading: Reading, moment: Moment, choice: Choice) -> None:
+    among = moments_of(reading, (moment.update, moment.update))
+    picture = draw_flow(reading, moment, among, choice.kind, choice.question)
+    show_picture("gradient_flow.picture", picture)
+    with section("gradient_flow.table"):
+        show_table(reading, moment, choice.kind, picture.record)
 
 
-def _moments(reading: Reading, update: int) -> list[Moment]:
-    rows = events(reading.stamp, reading.run, (update, update))
-    seen: Counter[str] = Counter()
-    moments = []
-    for event, micro_step, phase in zip(rows["event"], rows["micro_step"], rows["phase"], strict=True):
-        stem = {"reset": "reset", "update": "update", "edit": f"edit-{micro_step}"}.get(
-            phase, str(micro_step)
-        )
-        seen[stem] += 1  # two optimizers make two updates of one window
-        moments.append(Moment(stem if seen[stem] == 1 else f"{stem}~{seen[stem]}", int(event), update))
-    return moments
+def _film_part(reading: Reading, film: Film, choice: Choice) -> None:
+    show_picture("gradient_flow.play", draw_film(reading, film, choice.kind, choice.question))
+    if film.ends_early:
+        st.caption(say("flow_note.stops", last=film.moments[-1].update, count=len(film.moments)))
 
 
-def _choose_moment(moments: list[Moment]) -> Moment | None:
-    if not moments:
-        st.info(say("empty.window"), icon=":material/hourglass_empty:")
-        return None
-    names = [moment.name for moment in moments]
-    pick = pick_one if len(names) <= FEW else pick_from_menu
-    chosen = pick("moment", say("choose.moment"), names, _moment_label, default=_nearest(names))
-    return next(moment for moment in moments if moment.name == chosen)
+def _pair_part(reading: Reading, before: Moment, after: Moment, choice: Choice) -> None:
+    pictures = draw_pair(reading, before, after, choice.kind, choice.question)
+    columns = st.columns(2, gap="large")
+    for place, name in enumerate(("first", "second")):
+        with columns[place]:
+            show_picture(f"gradient_flow.{name}", pictures[place])
+    change = draw_change(reading, before, after, choice.kind, choice.question)
+    show_picture("gradient_flow.change", change)
+    with section("gradient_flow.table"):
+        show_change_table(change.record)
 
 
-def _nearest(names: list[str]) -> str:
-    """The window's last micro-step, which shows G_n and g_n; in a shorter window than asked for, too."""
-    return next((name for name in reversed(names) if name.isdecimal()), names[-1])
+def _choose_moments(reading: Reading, mode: Mode) -> tuple[Moment | None, Moment | None]:
+    """The first of two (None where one is enough), and the moment itself."""
+    if mode != "pair":
+        label = say("flow_choice.from" if mode == "play" else "choose.window")
+        return None, choose_moment(reading, label)
+    left, right = st.columns(2, gap="large")
+    with left:
+        before = choose_moment(reading, say("flow_choice.first"), second=True)
+    with right:
+        return before, choose_moment(reading, say("flow_choice.second"))
 
 
-def _moment_label(name: str) -> str:
-    stem, _, again = name.partition("~")
-    kind, _, k = stem.partition("-")
-    label = say(f"moment.{kind}", k=k) if not kind.isdecimal() else say("moment.micro_step", k=kind)
-    return f"{label} {again}".strip()
+def _choose_kind(reading: Reading) -> Kind:
+    """All layers, or the weights alone: without biases a deep model is a line and not a comb."""
+    if not has_other_layers(reading):
+        return "all"
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    return pick_one("kind", say("flow_choice.kind"), kinds, _kind, default="all")
 
 
-def _condition(record: LayerFlow, place: int) -> str:
-    if not record.recorded[place]:
-        return say_plain("condition.not_recorded")
-    if record.nonfinite[place] < 0:
-        return say_plain("condition.no_gradient")
-    if record.nonfinite[place] > 0:
-        return say_plain("condition.nonfinite", count=int(record.nonfinite[place]))
-    return say_plain("condition.zero") if record.maximum[place] == 0 else say_plain("condition.finite")
+def _mode(mode: str) -> str:
+    return say(f"flow_mode.{mode}")
+
+
+def _statistic(statistic: str) -> str:
+    return say(f"statistic.{statistic}")
+
+
+def _scale(scale: str) -> str:
+    return say(f"scale.{scale}")
+
+
+def _kind(kind: str) -> str:
+    return say(f"flow_choice.{kind}")

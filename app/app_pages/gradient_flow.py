@@ -9,19 +9,20 @@ from dashboard_stage import show_run
 
 
 def draw(reading: Reading) -> None:
-    """The moment, all layers at it, and the same as a table; the sizes of one layer's elements over the run."""
-    moment, question = parts.ask(reading)
-    if moment is None:
-        return
-    with section("gradient_flow.picture", heading=False):
-        record = parts.flow_part(reading, moment, question)
-    with section("gradient_flow.table"):
-        parts.table_part(record)
+    """One moment, a film or two moments, with a table; updates over weights; the sizes of one layer's elements."""
+    parts.show_moments(reading, parts.ask(reading))
+    with section("gradient_flow.update_ratio", heading=False):
+        parts.update_ratio_part(reading)
     if reading.run.has_distributions:
         with section("gradient_flow.ridge", heading=False):
             parts.ridge_part(reading)
 
 
 show_run(
-    "gradient_flow", draw, parameters=("lang", "run", "statistic", "scale", "window", "moment", "spread")
-)
+    "gradient_flow",
+    draw,
+    parameters=(
+        "lang", "run", "show", "kind", "statistic", "scale", "window", "moment", "window2", "moment2", "layer",
+        "spread",
+    ),
+)  # fmt: skip

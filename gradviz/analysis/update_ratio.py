@@ -52,9 +52,11 @@ def update_ratio(run: Run, *, updates: tuple[int, int] | None = None, points: in
     each = max(1, -(-(last - first + 1) // points))
     blocks = max(0, -(-(last - first + 1) // each))
     total, count = np.zeros((2, len(table.names) * blocks))
+    end = 0  # a run ends with a reset after its last update: a window without one
     place = np.full(int(table.layer_id.max(initial=-1)) + 1, -1)
     place[table.layer_id] = np.arange(len(table.names))
     for piece in run.pieces(["update", "step_l2", "weight_l2"], updates=(first, last), phases="update"):
+        end = max(end, int((piece["update"].max(initial=first - 1) - first) // each) + 1)
         moved, size = piece["step_l2"], piece["weight_l2"]
         known = np.isfinite(moved) & np.isfinite(size) & (size > 0)  # a weight that diverged has no ratio
         ratio = moved[known].astype(np.float64) / size[known]
@@ -63,7 +65,7 @@ def update_ratio(run: Run, *, updates: tuple[int, int] | None = None, points: in
         count += np.bincount(cell, minlength=len(count))
     seen = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
     weights = table.matrix if table.matrix.any() else np.ones(len(table.names), dtype=np.bool_)
-    return _summed_up(table.names, first, each, seen.reshape(len(table.names), blocks), weights)
+    return _summed_up(table.names, first, each, seen.reshape(len(table.names), blocks)[:, :end], weights)
 
 
 def _summed_up(layers: tuple[str, ...], first: int, each: int, ratio: Floats, weights: Flags) -> UpdateRatio:

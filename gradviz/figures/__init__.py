@@ -7,11 +7,14 @@ from gradviz.figures.build_up import plot_build_up
 from gradviz.figures.distribution import plot_distribution
 from gradviz.figures.distribution_ridge import plot_distribution_ridge
 from gradviz.figures.evidence import plot_evidence
+from gradviz.figures.flow_change import plot_flow_change
 from gradviz.figures.grad_flow import plot_grad_flow
 from gradviz.figures.heat_map import plot_heat_map
 from gradviz.figures.layer_flow import plot_layer_flow
+from gradviz.figures.layer_flow_play import plot_layer_flow_play
 from gradviz.figures.names import escape_plotly
 from gradviz.figures.sawtooth import plot_sawtooth
+from gradviz.figures.update_ratio import plot_update_ratio
 from gradviz.figures.waterfall import plot_waterfall
 
 __all__ = [
@@ -20,9 +23,12 @@ __all__ = [
     "plot_distribution",
     "plot_distribution_ridge",
     "plot_evidence",
+    "plot_flow_change",
     "plot_grad_flow",
     "plot_heat_map",
     "plot_layer_flow",
+    "plot_layer_flow_play",
     "plot_sawtooth",
+    "plot_update_ratio",
     "plot_waterfall",
 ]
