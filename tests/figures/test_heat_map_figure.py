@@ -11,6 +11,7 @@ import pytest
 
 from gradviz.analysis import HeatMap, heat_map_of_updates
 from gradviz.figures import plot_heat_map
+from gradviz.schema import Level
 from gradviz.texts import LANGUAGES, text
 from tests.figures.test_every_figure import INPUTS, odd_input, texts_of
 
@@ -89,14 +90,82 @@ def test_the_colour_scale_ascends_from_0_to_1_however_small_the_numbers(decade: 
     assert places == sorted(places)
 
 
-def test_250_layers_by_1000_updates_fit_in_1200_kilobytes() -> None:
-    assert len(plot_heat_map(random_map(250, 1000)).to_json()) < 1_200_000
+@pytest.mark.parametrize(("layers", "columns"), [(250, 1000), (1000, 250), (250, 240)])
+@pytest.mark.parametrize("relative", [True, False])
+def test_as_many_cells_as_the_page_shows_fit_in_1200_kilobytes(
+    layers: int, columns: int, relative: bool
+) -> None:
+    figure = plot_heat_map(random_map(layers, columns), relative=relative, hovered=60_000, strip={})
+    assert len(figure.to_json().encode()) < 1_200_000
+
+
+def test_a_large_map_tells_colours_in_bytes_and_ratios_in_per_cent() -> None:
+    found = random_map(30, 40)
+    exact, rough = plot_heat_map(found).data[0], plot_heat_map(found, hovered=0).data[0]
+    assert rough.z.dtype == np.uint8
+    assert (rough.zmin, rough.zmax) == (0, 255)
+    share = (exact.z - exact.zmin) / (exact.zmax - exact.zmin)
+    np.testing.assert_allclose(rough.z / 255, share, atol=0.003)
+    np.testing.assert_allclose(rough.customdata, 100 * found.ratio, atol=0.51)
+    np.testing.assert_allclose(exact.customdata, np.stack([found.value, found.ratio], axis=-1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("hovered", [0, 1000])
+def test_shelves_of_large_and_small_maps(hovered: int) -> None:
+    figure = plot_heat_map(odd_map(), hovered=hovered)
+    assert len({colour_of(figure, row, 0) for row in range(3)} - {""}) == 3
+
+
+def test_what_an_older_overview_cannot_tell_is_missing() -> None:
+    found = odd_map()
+    value = found.value.copy()
+    value[3, 3] = np.nan
+    figure = plot_heat_map(replace(found, value=value))
+    assert colour_of(figure, 3, 3) == colour_of(figure, 2, 0) != ""
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [([0, 10, 20], [0, 10, 20], [0, 10, 20]), ([0, 16, 40], [15, 31, 45], [7.5, 23.5, 42.5])],
+)
+def test_a_column_stands_at_its_updates(first: list[int], last: list[int], expected: list[float]) -> None:
+    found = replace(random_map(2, 3), first_update=np.array(first), last_update=np.array(last))
+    assert plot_heat_map(found).data[0].x.tolist() == expected
+
+
+@pytest.mark.parametrize("statistic", ["mean_abs", "l2", "max_abs"])
+@pytest.mark.parametrize("each", [1, 16])
+def test_what_a_cell_of_a_group_is_is_said(statistic: str, each: int) -> None:
+    found = replace(random_map(2, 3), statistic=statistic, sizes=np.array([3, 4]))
+    found = replace(found, last_update=found.first_update + each - 1)
+    many = "many" if each > 1 else "one"
+    expected = text(f"figure.heat_map_cell.group_{many}_{statistic}", each=each)
+    assert expected in plot_heat_map(found).layout.title.subtitle.text.replace("<br>", " ")
+
+
+def test_the_strip_has_a_mark_for_each_layer() -> None:
+    found = replace(random_map(3, 5), sizes=np.array([1, 2, 40]))
+    figure = plot_heat_map(found, strip={found.layers[1]: Level.ERROR})
+    strip = figure.data[1]
+    assert list(strip.y) == [0, 1, 2]
+    assert strip.marker.color[0] == strip.marker.color[2] != strip.marker.color[1]
+    assert strip.marker.symbol[0] == strip.marker.symbol[2] != strip.marker.symbol[1]
+    assert "40" in strip.customdata[2][1]
+    assert figure.layout.dragmode == "select"
+    assert "select2d" not in figure.layout.modebar.remove
+    assert figure.layout.xaxis2.domain[1] <= figure.layout.xaxis.domain[0]
+
+
+def test_rows_are_called_by_their_names_at_the_axis_and_in_the_hover() -> None:
+    found = random_map(3, 5)
+    axis = plot_heat_map(found).layout.yaxis
+    assert axis.labelalias == dict(zip("012", found.layers, strict=True))
 
 
 def test_merged_columns_thinned_layers_and_broken_cells_are_said() -> None:
     found = replace(odd_map(), last_update=odd_map().first_update + 15, layers_total=900)
     sentence = plot_heat_map(found).layout.title.subtitle.text.replace("<br>", " ")
-    assert "Each column adds up 16 updates." in sentence
+    assert "the mean of up to 16 updates" in sentence
     assert "the 4 of 900 layers" in sentence
     assert "1 cells hold NaN or Inf" in sentence
 
