@@ -10,6 +10,7 @@ GradvizError
 |-- ExaminationError      a run could not be examined in a process of its own
 |-- VerificationError     a verification of gradient accumulation cannot be carried out
 |-- ReportError           a report cannot be written where it was asked for
+|-- ExportError           a table of a run cannot be written where it was asked for
 `-- MissingLibraryError   an integration's own library is not installed; an ImportError too
 
 GradvizWarning            something was not recorded as asked; training goes on
@@ -56,6 +57,10 @@ class VerificationError(GradvizError):
 
 class ReportError(GradvizError):
     """A report cannot be written where it was asked for."""
+
+
+class ExportError(GradvizError):
+    """A table of a run cannot be written where it was asked for."""
 
 
 class MissingLibraryError(GradvizError, ImportError):

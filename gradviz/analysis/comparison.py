@@ -78,20 +78,8 @@ def comparison(
     names = [[str(layer) for layer in run.layers["layer"]] for run in (first, second)]
     common = tuple(layer for layer in names[0] if layer in set(names[1]))
     events = (first.events(), second.events())
-    pairs = event_pairs(*events)
-    scan = Scan(pairs, common, rtol, events)
-    stretches = list(_stretches(pairs, len(common)))
-    room = np.inf if rows is None else rows
-    for done, (start, stop) in enumerate(stretches):
-        if scan.seen and scan.seen * len(common) + (stop - start) * len(common) > room:
-            break
-        span = (int(pairs.update[start]), int(pairs.update[stop - 1]))
-        scan.add(start, stop, *(
-            read_cells(run, common, span, numbers[start:stop])
-            for run, numbers in ((first, pairs.first), (second, pairs.second))
-        ))  # fmt: skip
-        if progress is not None:
-            progress((done + 1) / len(stretches))
+    scan = Scan(event_pairs(*events), common, rtol, events)
+    _look(scan, (first, second), rows, progress)
     update, largest = scan.by_update()
     return Comparison(
         runs=runs or (first.name, second.name),
@@ -105,10 +93,29 @@ def comparison(
         is_identical=scan.is_identical,
         compared=scan.seen if common else 0,
         updates=(_last_update(events[0]), _last_update(events[1])),
-        is_complete=scan.seen == len(pairs.update),
+        is_complete=scan.seen == len(scan.pairs.update),
         ratio=scan.ratio,
         ratio_update=scan.ratio_update,
     )
+
+
+def _look(
+    scan: Scan, runs: tuple[Run, Run], rows: int | None, progress: Callable[[float], object] | None
+) -> None:
+    """Read stretch after stretch, until `rows` of each run were read."""
+    pairs, layers = scan.pairs, scan.layers
+    stretches = list(_stretches(pairs, len(layers)))
+    for done, (start, stop) in enumerate(stretches, start=1):
+        if scan.seen and rows is not None and stop * len(layers) > rows:
+            return
+        span = (int(pairs.update[start]), int(pairs.update[stop - 1]))
+        first, second = (
+            read_cells(run, layers, span, numbers[start:stop])
+            for run, numbers in zip(runs, (pairs.first, pairs.second), strict=True)
+        )
+        scan.add(start, stop, first, second)
+        if progress is not None:
+            progress(done / len(stretches))
 
 
 def _stretches(pairs: EventPairs, layers: int) -> Iterator[tuple[int, int]]:

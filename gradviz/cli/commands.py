@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from gradviz.cli.formats import Format, Table
 from gradviz.errors import GradvizError
 from gradviz.schema import Level
 
@@ -136,6 +137,57 @@ def report(
     from gradviz.cli.report import print_report
 
     print_report(find_run(run, folder), output=output, rank=rank, language=lang, as_json=json)
+
+
+@application.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A run folder, or the name of a run.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The run that is held against it.")],
+    folder: RunsIn = None,
+    rtol: Annotated[
+        float, typer.Option(help="Relative difference of two norms up to which they are the same.")
+    ] = 1e-5,
+    json: Json = False,
+) -> None:
+    """Say where two runs part, by how much, and what they say of themselves; exit code 1 if they differ."""
+    from gradviz.cli.choosing import find_run
+    from gradviz.cli.compare import compare_runs
+
+    if not compare_runs(find_run(first, folder), find_run(second, folder), rtol=rtol, as_json=json):
+        raise typer.Exit(1)
+
+
+@application.command()
+def export(
+    run: Annotated[str, typer.Argument(help="A run folder, or the name of a run.")],
+    file_format: Annotated[Format, typer.Option("--format", help="Format of the file.")] = Format.CSV,
+    table: Annotated[Table, typer.Option(help="Which of its tables.")] = Table.GRADIENTS,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="File to write.", show_default="<run folder>-<table>.<format> here"
+        ),
+    ] = None,
+    folder: RunsIn = None,
+    rank: Annotated[
+        int | None, typer.Option(help="One rank of a distributed run.", show_default="all together")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a table of a run as CSV, Parquet or JSON, for other programs."""
+    from gradviz.cli.choosing import find_run
+    from gradviz.cli.export import export_run
+
+    export_run(
+        find_run(run, folder),
+        table=table,
+        file_format=file_format,
+        output=output,
+        rank=rank,
+        force=force,
+        as_json=json,
+    )
 
 
 @application.command()

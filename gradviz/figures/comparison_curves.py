@@ -90,6 +90,8 @@ def _panel(
     place = _place(curves, row)
     for number, curve in enumerate(part):
         _line(figure, curves, curve, number, axis, place, language, is_first=row == 1)
+        if axis is not None and curve.broken.any():
+            _crosses(figure, curve, number, axis, place, language)
     words = _words(curves, language)
     figure.update_yaxes(title_text=words, **({} if axis is None else axis.layout), **place)
     if axis is not None:
@@ -148,23 +150,27 @@ def _line(
         ),
         **place,
     )
-    if axis is not None and curve.broken.any():
-        at = curve.x[curve.broken]
-        figure.add_trace(
-            go.Scatter(
-                x=at,
-                y=np.full(len(at), axis.nonfinite),
-                mode="markers",
-                marker={"symbol": "x-thin", "size": 9, "line": {"width": 2.5, "color": colour}},
-                hovertemplate=hover(
-                    escape_plotly(curve.run), [(text("figure.mark.nonfinite", language), "%{x}")]
-                ),
-                name=name,
-                legendgroup=str(number),
-                showlegend=False,
-            ),
-            **place,
-        )
+
+
+def _crosses(
+    figure: go.Figure, curve: Curve, number: int, axis: ValueAxis, place: dict[str, Any], language: str
+) -> None:
+    """Where the curve was not finite: on the line above all numbers."""
+    at = curve.x[curve.broken]
+    line = {"width": 2.5, "color": COLOURS[number % len(COLOURS)]}
+    fields = [(text("figure.mark.nonfinite", language), "%{x}")]
+    figure.add_trace(
+        go.Scatter(
+            x=at,
+            y=np.full(len(at), axis.nonfinite),
+            mode="markers",
+            marker={"symbol": "x-thin", "size": 9, "line": line},
+            hovertemplate=hover(escape_plotly(curve.run), fields),
+            legendgroup=str(number),
+            showlegend=False,
+        ),
+        **place,
+    )
 
 
 def _width(number: int, runs: int) -> float:
