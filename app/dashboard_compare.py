@@ -29,6 +29,7 @@ from dashboard_words import language, literal, printable, say, say_plain
 from gradviz.analysis import AXES, STATISTICS, Axis, Comparison, DifferenceMap, Statistic
 from gradviz.diagnostics import Finding, Level
 from gradviz.diagnostics.wording import title_of
+from gradviz.figures.comparison_wording import comparison_sentences
 from gradviz.texts import catalogue, text
 
 MOST_LAYERS = 4  # panels under each other
@@ -95,7 +96,7 @@ def parting_part(first: Member, second: Member, tolerance: float) -> None:
             say("compare.parting.title"), anchor=False, help=say("compare.parting.help"), width="content"
         )
     show, icon = (st.success, "check_circle") if record.is_same else (st.info, "call_split")
-    show(literal(picture.sentence), icon=f":material/{icon}:")
+    show(literal(" ".join(comparison_sentences(record, language()))), icon=f":material/{icon}:")
     if picture.figure is not None:
         draw_picture("compare.parting", picture)
 

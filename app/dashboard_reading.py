@@ -72,7 +72,7 @@ class Picture:
         if not figure.data:
             reasons = (_plain(annotation.text) for annotation in figure.layout.annotations)
             return cls(None, _plain(words.text), " ".join(reasons), record)
-        picture = cls(figure, _plain(words.text), _plain(words.subtitle.text), record)
+        picture = cls(figure, _plain(words.text), _plain(figure.layout.meta["sentence"]), record)
         figure.update_layout(title={"text": "", "subtitle": {"text": ""}}, margin={"t": 16})
         figure.update_layout(paper_bgcolor=None)  # the page's own: a saved image is legible anywhere
         return picture

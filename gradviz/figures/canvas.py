@@ -29,6 +29,7 @@ def sheet(title: str, sentence: str = "", *, height: int = 440) -> go.Figure:
             "xref": "container",
             "yref": "container",
         },
+        meta={"sentence": sentence},  # unbroken, for a page that wraps it itself
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
         height=height,
