@@ -18,9 +18,10 @@ from dashboard_catalogue import (
     open_summary,
     recorded_folder,
 )
+from dashboard_live import COLOURS, ICONS
 from dashboard_reading import Reading
 from dashboard_sections import page_head, section, snippet
-from dashboard_stage import COLOURS, ICONS, MENU_LENGTH, REFRESH_SECONDS, show_damage
+from dashboard_stage import MENU_LENGTH, REFRESH_SECONDS, show_damage
 from dashboard_widgets import pick_several
 from dashboard_words import printable, say, say_plain
 

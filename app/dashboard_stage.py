@@ -13,10 +13,10 @@ from dashboard_catalogue import (
     chosen_id,
     forget_listing,
     is_plausible,
-    look_again,
     open_summary,
     recorded_folder,
 )
+from dashboard_live import show_standing
 from dashboard_reading import Reading
 from dashboard_sections import page_head, section, snippet
 from dashboard_widgets import pick_from_menu
@@ -28,26 +28,9 @@ from gradviz.texts import catalogue, text
 
 MENU_LENGTH = 500  # runs in the menu; the table on the page Runs has all of them
 REFRESH_SECONDS = 2.0
+TICK_SECONDS = 1.0  # the badge and the seconds since the last event; costs a look at the heartbeat
+MORE = "samples:"  # in the menu: the runs that it does not hold. No run has this id
 ALL_RANKS = "all"
-
-COLOURS = {
-    RunState.LIVE: "blue",
-    RunState.FINISHED: "green",
-    RunState.STOPPED: "gray",
-    RunState.CRASHED: "red",
-    RunState.SUPERSEDED: "gray",
-    RunState.INTERRUPTED: "orange",
-    RunState.DAMAGED: "red",
-}
-ICONS = {
-    RunState.LIVE: ":material/radio_button_checked:",
-    RunState.FINISHED: ":material/check_circle:",
-    RunState.STOPPED: ":material/stop_circle:",
-    RunState.CRASHED: ":material/cancel:",
-    RunState.SUPERSEDED: ":material/replay:",
-    RunState.INTERRUPTED: ":material/power_off:",
-    RunState.DAMAGED: ":material/warning:",
-}
 
 
 def show_run(page: str, draw: Callable[[Reading], None], *, parameters: Sequence[str]) -> None:
@@ -55,6 +38,9 @@ def show_run(page: str, draw: Callable[[Reading], None], *, parameters: Sequence
 
     `parameters` of the view go into the URL.
     """
+    if view.value("run") == MORE:
+        view.keep("run", None)
+        st.switch_page("app_pages/runs.py")
     runs = all_runs()
     run_id = chosen_id(runs)
     if run_id is None:
@@ -63,28 +49,39 @@ def show_run(page: str, draw: Callable[[Reading], None], *, parameters: Sequence
         _nothing_to_show(runs)
         return
     view.keep("run", run_id)
-    is_live = runs[run_id].state is RunState.LIVE
+    listed = runs[run_id]
+    is_live = listed.state is RunState.LIVE
     with page_head(page):
         _run_menu(runs, run_id)
-        rank = _rank_menu(runs[run_id])
+        rank = _rank_menu(listed)
         paused = is_live and st.toggle(say("live.pause"), key="live.paused", help=say("live.pause_help"))
-    every = REFRESH_SECONDS if is_live and not paused else None
+
+    def standing() -> None:
+        _stand(listed, paused=paused)
 
     def stage() -> None:
-        _show(runs[run_id], rank, draw, refreshing=every is not None)
-        view.publish(*parameters, *(["rank"] if len(runs[run_id].ranks) > 1 else []))
+        _show(listed, rank, draw)
+        view.publish(*parameters, *(["rank"] if len(listed.ranks) > 1 else []))
 
-    st.fragment(stage, run_every=every)()
+    st.fragment(standing, run_every=TICK_SECONDS if is_live else None)()
+    st.fragment(stage, run_every=REFRESH_SECONDS if is_live and not paused else None)()
 
 
-def _show(listed: RunSummary, rank: int | None, draw: Callable[[Reading], None], *, refreshing: bool) -> None:
-    summary = look_again(listed)
-    if summary is None or (refreshing and summary.state is not RunState.LIVE):
+def _stand(listed: RunSummary, *, paused: bool) -> None:
+    """The line about the run; when a live one has ended, the whole page is drawn once more, without its clocks.
+
+    A reader who paused looks at something: the badge changes, the page waits.
+    """
+    state = show_standing(listed)
+    was_live = listed.state is RunState.LIVE
+    if state is None or (was_live and state is not RunState.LIVE and not paused):
         forget_listing()
-        st.rerun()  # gone, or ended: the whole page once more, without the clock
-    st.markdown(_headline(summary))
+        st.rerun()
+
+
+def _show(listed: RunSummary, rank: int | None, draw: Callable[[Reading], None]) -> None:
     with section("stage", heading=False):
-        reading = Reading.of(open_summary(summary).of_rank(rank))
+        reading = Reading.of(open_summary(listed).of_rank(rank))
         top = st.container()
         if reading.run.updates is None and reading.run.last_event is None:
             st.info(say("empty.rows"), icon=":material/hourglass_empty:")
@@ -102,6 +99,9 @@ def _run_menu(runs: dict[str, RunSummary], run_id: str) -> None:
     repeated = {label for label, times in Counter(labels.values()).items() if times > 1}
     # Streamlit finds an option by its label: two runs of one name need two labels.
     unique = {one: f"{label}  ·  {one}" if label in repeated else label for one, label in labels.items()}
+    if len(options) < len(runs):
+        unique[MORE] = say_plain("many.older", count=len(runs) - len(options))
+        options.append(MORE)
     pick_from_menu("run", say("run.label"), options, unique.__getitem__, default=run_id, visible=False)
 
 
@@ -121,22 +121,6 @@ def _rank_label(rank: str) -> str:
 def _menu_label(summary: RunSummary) -> str:
     state = say_plain(f"state.{summary.state.value}")
     return f"{printable(summary.name)}  ·  {summary.created:%Y-%m-%d %H:%M}  ·  {state}"
-
-
-def _headline(summary: RunSummary) -> str:
-    state = summary.state
-    badge = f":{COLOURS[state]}-badge[{ICONS[state]} {say(f'state.{state.value}')}]"
-    facts = [
-        say("run.layers", count=summary.layers),
-        say("run.created", when=f"{summary.created:%Y-%m-%d %H:%M} UTC"),
-    ]
-    if summary.model_class:
-        facts.insert(0, say("run.model", model=summary.model_class))
-    if summary.reason and state not in (RunState.LIVE, RunState.FINISHED):
-        facts.insert(0, say("run.reason", reason=summary.reason))
-    if state is RunState.LIVE and summary.seconds_since_last_event is not None:
-        facts.insert(0, say("live.last_event", seconds=round(summary.seconds_since_last_event)))
-    return "  ·  ".join([badge, *facts])
 
 
 def _hidden(reading: Reading) -> None:

@@ -53,7 +53,7 @@ class LayerPen:
         names: dict[str, Any] = {
             "tickmode": "array",
             "tickvals": np.arange(count)[::every],
-            "ticktext": [short_name(name, 40 if self.horizontal else 24) for name in self.layers[::every]],
+            "ticktext": [short_name(name, 28 if self.horizontal else 24) for name in self.layers[::every]],
             "tickfont": {"size": 12 if self.horizontal else 10},
             "range": [count - 0.4, -0.6] if self.horizontal else [-0.6, count - 0.4],
             "showgrid": count <= MANY,

@@ -20,7 +20,7 @@ from gradviz.texts import text
 Moment = tuple[LayerFlow, LayerFacts | None]
 _PAUSE_MS, _MOVE_MS = 700, 400  # a moment stands, and the way to the next one
 _SMOOTH = 200  # layers; more and a moment follows the other at once
-_CONTROLS = 96  # pixels above the picture
+_CONTROLS = 128  # pixels above the picture
 
 
 def plot_layer_flow_play(
@@ -113,7 +113,7 @@ def _add_controls(figure: go.Figure, labels: Sequence[str], start: int, layers: 
                 "direction": "left",
                 "showactive": False,
                 "x": 0,
-                "pad": {"b": 30, "r": 12},
+                "pad": {"b": 74},  # above the slider: beside it there is no room in a narrow window
                 "bgcolor": CLEAR,
                 "bordercolor": NEUTRAL,
                 "font": {"color": NEUTRAL, "size": 14},
@@ -124,8 +124,8 @@ def _add_controls(figure: go.Figure, labels: Sequence[str], start: int, layers: 
             place
             | {
                 "active": start,
-                "x": 0.16,
-                "len": 0.84,
+                "x": 0,
+                "len": 1,
                 "pad": {"b": 12, "t": 0},
                 "currentvalue": {"font": {"size": 15, "color": NEUTRAL}, "offset": 6},
                 "font": {"size": 1, "color": CLEAR},  # the name of the moment stands above: no room for all
