@@ -76,6 +76,11 @@ class HeatMap:
         return np.asarray(self.nonfinite > 0)
 
     @property
+    def unknown(self) -> Flags:
+        """Cells [L, C] that have finite updates, but not the sums that a group needs."""
+        return np.asarray((self.count > 0) & np.isnan(self.value))
+
+    @property
     def updates_a_column(self) -> int:
         """Updates that the widest column spans."""
         return int((self.last_update - self.first_update).max(initial=0)) + 1

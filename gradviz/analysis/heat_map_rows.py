@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from gradviz.analysis.frames import Floats, Integers
+from gradviz.analysis.frames import Floats, Integers, integers
+from gradviz.analysis.groups import Group
 from gradviz.analysis.heat_map import HeatMap
+from gradviz.schema import Level
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RowOrder = Literal["forward", "name", "change", "finding"]
 ROW_ORDERS: tuple[RowOrder, ...] = ("forward", "name", "change", "finding")
@@ -72,6 +77,56 @@ def part(heat_map: HeatMap, layers: Sequence[str], updates: tuple[int, int] | No
         last_update=some.last_update[columns],
         **{name: getattr(some, name)[:, columns] for name in ("value", "total", "count", "nonfinite")},
     )
+
+
+def boxed(
+    heat_map: HeatMap, x: Sequence[float], y: Sequence[float]
+) -> tuple[tuple[str, ...], tuple[int, int]] | None:
+    """Rows and updates of the cells that a box touches; None beside the map.
+
+    Args:
+        x: its ends in updates.
+        y: its ends in rows, of which the first is the one from -0.5 to 0.5.
+    """
+    rows = np.flatnonzero(
+        (np.arange(len(heat_map.layers)) + 0.5 > min(y)) & (np.arange(len(heat_map.layers)) - 0.5 < max(y))
+    )
+    columns = np.flatnonzero((heat_map.last_update + 0.5 > min(x)) & (heat_map.first_update - 0.5 < max(x)))
+    if not len(rows) or not len(columns):
+        return None
+    first, last = heat_map.first_update[columns[0]], heat_map.last_update[columns[-1]]
+    return tuple(heat_map.layers[row] for row in rows), (int(first), int(last))
+
+
+def focus(heat_map: HeatMap) -> tuple[str, int] | None:
+    """The layer and the update at which the gradient is first not finite, else farthest from the layer's median."""
+    if not heat_map.value.size:
+        return None
+    ratio = heat_map.ratio
+    farthest = np.abs(np.log(np.where(ratio > 0, ratio, np.where(ratio == 0, GONE, 1.0))))
+    farthest[heat_map.broken] = np.inf
+    column, row = np.unravel_index(np.argmax(farthest.T), farthest.T.shape)
+    return heat_map.layers[row], int(heat_map.first_update[column])
+
+
+def narrowed(frame: pd.DataFrame, layers: Sequence[str], updates: tuple[int, int]) -> pd.DataFrame:
+    """Rows of `Run.gradients()` or `Run.overview()` of these layers, which alone remain, in their order, and updates.
+
+    A block of the overview stays where some of its updates are asked for.
+    """
+    first = "first_update" if "first_update" in frame else "update"
+    last = "last_update" if "last_update" in frame else "update"
+    wanted = (integers(frame, last) >= updates[0]) & (integers(frame, first) <= updates[1])
+    if list(layers) == list(frame["layer"].cat.categories):
+        return frame if wanted.all() else frame[wanted]
+    column = frame["layer"].cat.set_categories(list(layers))
+    return frame.assign(layer=column)[wanted & column.notna().to_numpy()]
+
+
+def worst_levels(groups: Sequence[Group], levels: Mapping[str, Level]) -> dict[str, Level]:
+    """Of each group with a finding about one of its layers, the worst level."""
+    found = {group.name: [levels[layer] for layer in group.layers if layer in levels] for group in groups}
+    return {name: max(several, key=lambda level: level.rank) for name, several in found.items() if several}
 
 
 def _by_name(layers: Sequence[str]) -> Integers:
