@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
 from numpy.typing import NDArray
 
-from gradviz.errors import DamagedPartError, QueryError
-from gradviz.schema import PHASES, Phase
+from gradviz.errors import DamagedPartError
+from gradviz.schema import PHASES
 from gradviz.store.columns import SCHEMAS, event_schema
 from gradviz.store.moments import MOMENT
 from gradviz.store.overviews import Overviews
@@ -20,9 +20,17 @@ from gradviz.store.part_set import DamagedPart, PartSet
 from gradviz.store.parts import EventRange, parse_part_name
 from gradviz.store.query import Query
 from gradviz.store.reading_ahead import Found, read_ahead
-from gradviz.store.selecting import batches_of, between, filter_columns, groups_of, runs_of, select, within
-
-QUERY_LIMIT = 2**33  # bytes of one query's table
+from gradviz.store.selecting import (
+    batches_of,
+    between,
+    check_room,
+    filter_columns,
+    groups_of,
+    runs_of,
+    select,
+    windows_in,
+    within,
+)
 
 PIECE_ROWS = 2**19  # rows of a piece: some 30 MB, of which two are in memory
 
@@ -39,7 +47,7 @@ class RunRows:
         self.distribution_parts = PartSet(run, "distributions", rank, self.damaged)
         self.part_sets = (self.gradient_parts, self.event_parts, self.overview_parts, self.distribution_parts)
         self._overviews = Overviews(self.overview_parts, self.gradient_parts, self._read)
-        self._gaps: tuple[object, list[tuple[int, int]]] | None = None
+        self._known: tuple[object, dict[str, Any]] = (None, {})
 
     def gradients(self, query: Query) -> Any:
         """Rows of a query; within a layer they ascend by event."""
@@ -74,10 +82,13 @@ class RunRows:
         needed = list(dict.fromkeys(["layer_id", *columns]))
         read = list(dict.fromkeys([*needed, *filter_columns(query)]))
         chosen = [(part, groups_of(part, query)) for part in parts.current()]
-        _check_room(chosen, read)
+        check_room(chosen, read)
         tables = [SCHEMAS[parts.kind]().empty_table().select(needed)]
         for part, groups in chosen:
-            tables += [select(table, query).select(needed) for table in self._read(part, groups, read)]
+            for batch in batches_of(
+                part, groups, PIECE_ROWS
+            ):  # one update of all layers is a few rows of each group
+                tables += [select(table, query).select(needed) for table in self._read(part, batch, read)]
         return pa.concat_tables(tables, promote_options="default")
 
     def events(self, updates: tuple[int, int] | None, columns: Sequence[str] | None = None) -> Any:
@@ -86,9 +97,8 @@ class RunRows:
         schema = event_schema()
         tables = [schema.empty_table().select(list(columns or schema.names))]
         for part in self.event_parts.current():
-            wanted = (
-                part.groups_between("update", *updates) if updates else np.ones(len(part.rows), dtype=bool)
-            )
+            every = np.ones(len(part.rows), dtype=bool)
+            wanted = part.groups_between("update", *updates) if updates else every
             tables += self._read(part, np.flatnonzero(wanted).tolist(), columns or part.columns)
         table = pa.concat_tables(tables, promote_options="default")
         if updates:
@@ -113,6 +123,19 @@ class RunRows:
     @property
     def windows(self) -> tuple[int, int] | None:
         """First and last update with an event that is more than a reset; None while there is none."""
+        found: tuple[int, int] | None = self._once("windows", self._found_windows)
+        return found
+
+    def _once(self, name: str, find: Callable[[], Any]) -> Any:
+        """What `find` gives, kept until parts come or go or damage is met."""
+        state = (self.parts_key(), len(self.damaged))
+        if self._known[0] != state:
+            self._known = (state, {})
+        if name not in self._known[1]:
+            self._known[1][name] = find()
+        return self._known[1][name]
+
+    def _found_windows(self) -> tuple[int, int] | None:
         parts, committed = self.event_parts.current(), self._committed()
         first = self._windows_of_first(parts, committed)
         last = self._windows_of_first(parts[::-1], committed)
@@ -123,11 +146,8 @@ class RunRows:
     ) -> tuple[int, int] | None:
         for part in parts:
             for table in self._read(part, range(len(part.rows)), ["event", "update", "phase"]):
-                real = table.column("phase").to_numpy() != Phase.RESET
-                real &= within(table.column("event").to_numpy(), committed)
-                if real.any():
-                    updates = table.column("update").to_numpy()[real]
-                    return int(updates.min()), int(updates.max())
+                if (found := windows_in(table, committed)) is not None:
+                    return found
         return None
 
     def moments(self) -> Any:
@@ -138,8 +158,7 @@ class RunRows:
                 _, first = np.unique(table.column("event").to_numpy(), return_index=True)
                 tables.append(table.take(pa.array(first)))
         moments = pa.concat_tables(tables)
-        events = moments.column("event").to_numpy()
-        return moments.take(pa.array(np.unique(events, return_index=True)[1]))
+        return moments.take(pa.array(np.unique(moments.column("event").to_numpy(), return_index=True)[1]))
 
     def parts_key(self, updates: tuple[int, int] | None = None) -> list[Path]:
         """The parts, or those that may hold rows of these updates: with others the answers change."""
@@ -150,10 +169,7 @@ class RunRows:
 
     def gaps(self) -> list[tuple[int, int]]:
         """Ranges of event numbers, from 0 to the last one on disk, of which no row can be read."""
-        state = (self.parts_key(), len(self.damaged))
-        if self._gaps is None or self._gaps[0] != state:
-            self._gaps = (state, self._found_gaps())
-        return self._gaps[1]
+        return list(self._once("gaps", self._found_gaps))
 
     def _found_gaps(self) -> list[tuple[int, int]]:
         if not self.gradient_parts.current():
@@ -221,11 +237,8 @@ class RunRows:
     def _checked(self, table: Any, part: PartFile) -> Any:
         """The table, when its index columns can be what a writer writes; else DamagedPartError."""
         for column in SCHEMAS[part.kind]():
-            if (
-                not column.nullable
-                and column.name in table.column_names
-                and table.column(column.name).null_count
-            ):
+            here = not column.nullable and column.name in table.column_names
+            if here and table.column(column.name).null_count:
                 raise DamagedPartError(f"{part.path.name}: nulls in {column.name!r}")
         if "phase" in table.column_names and table.num_rows:
             phases = table.column("phase").to_numpy()
@@ -235,12 +248,3 @@ class RunRows:
             layer_ids = table.column("layer_id").to_numpy()
             self._check_layers(np.append(layer_ids[:1], layer_ids[1:][layer_ids[1:] != layer_ids[:-1]]))
         return table
-
-
-def _check_room(chosen: Sequence[tuple[PartFile, Sequence[int]]], columns: Sequence[str]) -> None:
-    rows = sum(int(part.rows[list(groups)].sum()) for part, groups in chosen)
-    if rows * len(columns) * 8 > QUERY_LIMIT:
-        raise QueryError(
-            f"{rows:,} rows of {len(columns)} columns are too many for one table; "
-            "ask for fewer layers=, updates= or columns=."
-        )

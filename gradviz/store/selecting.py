@@ -9,9 +9,23 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
 from numpy.typing import NDArray
 
+from gradviz.errors import QueryError
+from gradviz.schema import Phase
 from gradviz.store.part_files import PartFile
 from gradviz.store.parts import EventRange
 from gradviz.store.query import Query
+
+QUERY_LIMIT = 2**33  # bytes of one query's table
+
+
+def check_room(chosen: Sequence[tuple[PartFile, Sequence[int]]], columns: Sequence[str]) -> None:
+    """Refuse a query whose table would not fit; raises QueryError."""
+    rows = sum(int(part.rows[list(groups)].sum()) for part, groups in chosen)
+    if rows * len(columns) * 8 > QUERY_LIMIT:
+        raise QueryError(
+            f"{rows:,} rows of {len(columns)} columns are too many for one table; "
+            "ask for fewer layers=, updates= or columns=."
+        )
 
 
 def groups_of(part: PartFile, query: Query) -> list[int]:
@@ -68,9 +82,29 @@ def between(values: NDArray[Any], first: int, last: int) -> NDArray[np.bool_]:
 def within(values: NDArray[Any], ranges: Sequence[EventRange]) -> NDArray[np.bool_]:
     """Which event numbers lie in one of the ranges."""
     kept = np.zeros(len(values), dtype=bool)
-    for events in ranges:
-        kept |= between(values, events.first, events.last)
+    for first, last in _joined(ranges):  # nearly always one
+        kept |= between(values, first, last)
     return kept
+
+
+def _joined(ranges: Sequence[EventRange]) -> list[tuple[int, int]]:
+    """The ranges, ascending, those in one that touch or overlap."""
+    joined: list[tuple[int, int]] = []
+    for events in sorted(ranges):
+        first, last = joined[-1] if joined else (0, -2)
+        if joined and events.first <= last + 1:
+            joined[-1] = (first, max(last, events.last))
+        else:
+            joined.append((events.first, events.last))
+    return joined
+
+
+def windows_in(table: Any, committed: Sequence[EventRange]) -> tuple[int, int] | None:
+    """First and last update of events that are no resets; None where there are none."""
+    real = table.column("phase").to_numpy() != Phase.RESET
+    real &= within(table.column("event").to_numpy(), committed)
+    updates = table.column("update").to_numpy()[real]
+    return (int(updates.min()), int(updates.max())) if len(updates) else None
 
 
 def runs_of(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -41,7 +41,7 @@ def test_a_decompression_bomb_is_refused_before_decoding(run: Path, monkeypatch:
     opened = open_run(run)
     assert opened.gradients().empty
     assert "30 rows would be decoded" in opened.damaged[0].reason
-    monkeypatch.setattr("gradviz.store.rows.QUERY_LIMIT", 1000)
+    monkeypatch.setattr("gradviz.store.selecting.QUERY_LIMIT", 1000)
     monkeypatch.setattr(reading, "ROW_GROUP_LIMIT", 2**24)
     with pytest.raises(QueryError, match="120 rows of 18 columns are too many"):
         open_run(run).gradients()
