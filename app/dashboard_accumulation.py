@@ -1,4 +1,4 @@
-"""The parts of the accumulation page: what to show, the headline, the pictures, the ledger."""
+"""The parts of the accumulation page: the headline, the pictures, the ledger."""
 
 from __future__ import annotations
 
@@ -6,22 +6,56 @@ from collections import Counter
 from dataclasses import dataclass
 
 import streamlit as st
-from dashboard_accumulation_pictures import draw_build_up, draw_sawtooth, draw_waterfall, ledger
+from dashboard_accumulation_choice import MOST_LAYERS, WHOLE_MODEL, Choice
+from dashboard_accumulation_counts import counts
+from dashboard_accumulation_findings import finding_marks, findings_part
+from dashboard_accumulation_pictures import (
+    draw_build_up,
+    draw_noise_over_time,
+    draw_sawtooth,
+    draw_waterfall,
+    is_readable,
+    ledger,
+)
 from dashboard_columns import Columns, numbers, texts
-from dashboard_reading import ROWS_AT_ONCE, Question, Reading, Span, events
+from dashboard_reading import ROWS_AT_ONCE, Reading, Span, events
 from dashboard_sections import show_picture, table_height
-from dashboard_widgets import pick_from_menu, pick_number, pick_one, pick_several, pick_span
-from dashboard_words import language, printable, say, say_plain
+from dashboard_widgets import pick_from_menu, pick_number
+from dashboard_words import say, say_plain
 
-from gradviz.analysis import STATISTICS, Sawtooth
+from gradviz.analysis import Sawtooth
+from gradviz.analysis.groups import Group
+from gradviz.analysis.ledger import few_windows
 
-MOST_LAYERS = 6  # lines that one picture can tell apart
-FIRST_LAYERS = 3
-FIRST_WINDOWS = 16  # windows shown until the reader chooses: as many teeth as a screen shows well
 METRIC_WIDTH = 165  # five beside each other on a wide screen, two on a phone
-WHOLE_MODEL = "*"
 NO_CLIP = 1e-4  # closer to 1 it is rounding
 RARE_COLUMNS = ("weight", "clip", "amp_scale")  # shown only where the run has them
+LEDGER_WINDOWS = 1000
+
+__all__ = [
+    "METRIC_WIDTH",
+    "MOST_LAYERS",
+    "build_up_part",
+    "choose_part",
+    "headline",
+    "ledger_part",
+    "over_time_part",
+    "sawtooth_part",
+    "waterfall_part",
+]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What norms are taken of: a layer, several together, or the whole model (None), and which window is looked at."""
+
+    group: Group | None
+    update: int
+
+    @property
+    def layers(self) -> tuple[str, ...] | None:
+        """Names of the layers; None for all."""
+        return None if self.group is None else self.group.layers
 
 
 @dataclass(frozen=True)
@@ -42,68 +76,33 @@ class Lengths:
         return ", ".join(f"{length} (×{count})" for length, count in counts.most_common(3))
 
 
-def ask(reading: Reading) -> Question:
-    """The controls of the page."""
-    first, last = reading.windows
-    with st.container(border=True):
-        layers_box, statistic_box, scale_box = st.columns([5, 3, 2], vertical_alignment="top")
-        with layers_box:
-            layers = pick_several(
-                "layer",
-                say("choose.layers"),
-                reading.layers,
-                default=_first_layers(reading),
-                most=MOST_LAYERS,
-                hint=say("choose.layers_help", most=MOST_LAYERS),
-            )
-        with statistic_box:
-            statistic = pick_one(
-                "statistic",
-                say("choose.statistic"),
-                STATISTICS,
-                lambda one: say(f"statistic.{one}"),
-                default="mean_abs",
-            )
-        with scale_box:
-            scale = pick_one(
-                "scale",
-                say("choose.scale"),
-                ("linear", "log"),
-                lambda one: say(f"scale.{one}"),
-                default="linear",
-            )
-        updates = pick_span(
-            "windows",
-            say("choose.windows"),
-            first,
-            last,
-            default=_first_look(reading, tuple(layers)),
-            hint=say("choose.windows_help"),
-        )
-    return Question(tuple(layers), statistic, scale == "log", updates, language(), reading.reach(updates))
-
-
-def headline(reading: Reading, question: Question) -> None:
+def headline(reading: Reading, choice: Choice) -> None:
     """A few numbers of the whole run, each with its sentence."""
-    frame = ledger(reading, question.layers, None).frame
-    resets = Counter(frame["reset"])
-    lengths = Lengths(tuple(int(length) for length in frame["length"]))
+    layers = choice.layers
+    found = counts(reading, layers)
+    record = found.record
     shown = {
-        "windows": str(len(frame)),
-        "lengths": str(lengths),
-        "resets": _resets(resets["clean"], resets["not reset"]),
-        "nonfinite": str(int((frame["nonfinite"] > 0).sum())),
+        "windows": str(len(record.update)),
+        "lengths": str(Lengths(tuple(record.length.tolist()))),
+        "resets": _resets(int(record.clean.sum()), int(record.stale.sum())),
+        "nonfinite": str(int(record.broken.sum())),
         "dropped": str(reading.run.dropped),
     }
     with st.container(horizontal=True, gap="medium"):
         for name, value in shown.items():
             st.metric(say(f"headline.{name}"), value, help=say(f"headline_help.{name}"), width=METRIC_WIDTH)
+    if found.layers < len(layers):
+        st.caption(say("accumulation.counted_few", layers=found.layers, chosen=len(layers)))
 
 
-def sawtooth_part(reading: Reading, question: Question) -> None:
-    """The picture, and what it leaves out."""
-    picture = draw_sawtooth(reading, question)
+def sawtooth_part(reading: Reading, choice: Choice) -> None:
+    """The picture, what it leaves out, and what the checks found in it."""
+    marks = finding_marks(reading, choice)
+    picture = draw_sawtooth(reading, choice, marks)
     show_picture("accumulation.sawtooth", picture)
+    if choice.cut:
+        first, last = choice.updates
+        st.caption(say("accumulation.cut", layers=len(choice.layers), first=first, last=last))
     teeth: list[Sawtooth] = picture.record
     thinned = next((one for one in teeth if one.windows_shown < one.windows_total), None)
     if thinned is not None:
@@ -111,76 +110,90 @@ def sawtooth_part(reading: Reading, question: Question) -> None:
     gaps = [gap for gap in reading.run.gaps if gap[1] >= gap[0]]
     if gaps:
         st.caption(say("accumulation.gaps", count=len(gaps)))
+    findings_part(reading, marks)
 
 
-def choose_part(reading: Reading, question: Question) -> tuple[tuple[str, ...] | None, int]:
-    """Which layers together (None: all; the chosen ones where the model is too big), and which window."""
-    whole = _is_affordable(reading, question.updates)
-    first, last = question.updates
+def choose_part(reading: Reading, choice: Choice) -> Part:
+    """Which layers together (all, or the chosen ones where the model is too big), and which window."""
+    whole = _is_affordable(reading, choice.updates)
+    first, last = choice.updates
     part_box, window_box = st.columns(2, gap="large")
+    keys = [key for key in choice.keys if key != WHOLE_MODEL]
     with part_box:
-        part = pick_from_menu(
+        key = pick_from_menu(
             "part",
             say("choose.part"),
-            [WHOLE_MODEL, *question.layers],
-            lambda one: _part_name(one, whole),
+            [WHOLE_MODEL, *keys],
+            lambda one: _part_name(one, choice, whole),
             default=WHOLE_MODEL,
         )
     with window_box:
         update = pick_number("window", say("choose.window"), first, last, default=last)
-    if part != WHOLE_MODEL:
-        return (part,), update
-    return None if whole else question.layers, update
+    if key != WHOLE_MODEL:
+        return Part(choice.group(key), update)
+    return Part(None if whole else _chosen(choice), update)
 
 
-def build_up_part(reading: Reading, layers: tuple[str, ...] | None, question: Question) -> None:
+def build_up_part(reading: Reading, part: Part, choice: Choice) -> None:
     """Does accumulating add signal?"""
-    show_picture("accumulation.build_up", draw_build_up(reading, layers, question))
+    show_picture("accumulation.build_up", draw_build_up(reading, part.group, choice))
 
 
-def waterfall_part(reading: Reading, layers: tuple[str, ...] | None, update: int, question: Question) -> None:
+def waterfall_part(reading: Reading, part: Part, choice: Choice) -> None:
     """One window that the reader chooses."""
-    show_picture("accumulation.waterfall", draw_waterfall(reading, layers, update, question))
+    show_picture("accumulation.waterfall", draw_waterfall(reading, part.group, part.update, choice))
 
 
-def ledger_part(reading: Reading, layers: tuple[str, ...] | None, question: Question) -> None:
+def over_time_part(reading: Reading, part: Part, choice: Choice) -> None:
+    """Do micro-batches agree, and how much noise is there, over the whole run?"""
+    wanted = [part.group, _chosen(choice), choice.series[0]]
+    sizes = [len(reading.layers) if one is None else len(one.layers) for one in wanted]
+    place = next((place for place, size in enumerate(sizes) if is_readable(reading, size)), None)
+    if place is None:
+        st.subheader(
+            say("accumulation.over_time.title"), anchor=False, help=say("accumulation.over_time.help")
+        )
+        st.info(say("accumulation.over_time_too_large"), icon=":material/data_usage:")
+        return
+    show_picture("accumulation.over_time", draw_noise_over_time(reading, wanted[place], choice.language))
+    if place:
+        st.caption(say("accumulation.over_time_fewer"))
+
+
+def ledger_part(reading: Reading, part: Part, choice: Choice) -> None:
     """One row a window."""
-    frame = ledger(reading, layers, question.updates).frame.copy()
-    frame["reset"] = [say_plain(f"reset.{state.replace(' ', '_')}") for state in frame["reset"]]
+    whole = ledger(reading, part.layers, choice.updates)
+    few = few_windows(whole, LEDGER_WINDOWS)
+    frame = few.frame.copy()
+    frame["reset"] = frame["reset"].map({state: _reset_name(state) for state in set(frame["reset"])})
     outcome = frame["consumed"].map({True: "true", False: "false"}).where(~frame.pop("skipped"), "skipped")
-    frame["consumed"] = [say_plain(f"consumed.{one}") for one in outcome]
+    frame["consumed"] = outcome.map({one: say_plain(f"consumed.{one}") for one in set(outcome)})
     frame["clip"] = frame["clip"].where(abs(frame["clip"] - 1) > NO_CLIP)
     frame = frame.drop(columns=[name for name in RARE_COLUMNS if frame[name].isna().all()])
     st.dataframe(frame, hide_index=True, column_config=_ledger_columns(), height=table_height(len(frame)))
+    if len(frame) < len(whole.frame):
+        st.caption(say("accumulation.ledger_few", shown=len(frame), total=len(whole.frame)))
 
 
-def _first_layers(reading: Reading) -> list[str]:
-    """First, middle and last weight of the model: the spread of depths says more than three neighbours."""
-    weights = [name for name in reading.layers if name.endswith("weight")]
-    weights = weights if len(weights) >= FIRST_LAYERS else reading.layers
-    places = [0, len(weights) // 2, len(weights) - 1]
-    return list(dict.fromkeys(weights[place] for place in places if weights))
-
-
-def _first_look(reading: Reading, layers: tuple[str, ...]) -> Span:
-    """The last windows; of a run that broke before them, the windows around the first that is not finite."""
-    first, last = reading.windows
-    start = max(last - FIRST_WINDOWS + 1, first)
-    frame = ledger(reading, layers, None).frame
-    broken = frame.loc[frame["nonfinite"] > 0, "update"]
-    if len(broken) and int(broken.iloc[0]) <= start:
-        start = max(int(broken.iloc[0]) - FIRST_WINDOWS // 2, first)
-    return start, min(start + FIRST_WINDOWS - 1, last)
+def _chosen(choice: Choice) -> Group:
+    """Everything that was chosen, together."""
+    if len(choice.series) == 1:
+        return choice.series[0]
+    return Group(say_plain("choose.part_layers"), choice.layers)
 
 
 def _is_affordable(reading: Reading, updates: Span) -> bool:
     return len(reading.layers) * len(events(reading.stamp, reading.run, updates)) <= ROWS_AT_ONCE
 
 
-def _part_name(part: str, whole: bool) -> str:
-    if part != WHOLE_MODEL:
-        return printable(part)
+def _part_name(key: str, choice: Choice, whole: bool) -> str:
+    if key != WHOLE_MODEL:
+        return choice.group(key).name
     return say_plain("choose.part_model" if whole else "choose.part_layers")
+
+
+def _reset_name(state: str) -> str:
+    return say_plain(f"reset.{state.replace(' ', '_')}")
 
 
 def _resets(clean: int, stale: int) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
-from dashboard_reading import KEPT, Picture, Question, Reading, Span, events, rows
+from dashboard_accumulation_choice import Choice
+from dashboard_reading import KEPT, Picture, Reading, Span, events, rows
 from dashboard_words import Language
 
 from gradviz.analysis import (
@@ -11,13 +14,24 @@ from gradviz.analysis import (
     Statistic,
     WindowLedger,
     build_up,
+    run_story,
     sawtooth,
     thin_windows,
     waterfall,
     window_ledger,
 )
+from gradviz.analysis.groups import Group
+from gradviz.analysis.noise_over_time import noise_over_time, spread_updates
+from gradviz.analysis.place_marks import PlaceMark
+from gradviz.analysis.series_rows import series_rows
 from gradviz.figures import plot_build_up, plot_sawtooth, plot_waterfall
+from gradviz.figures.noise_over_time import plot_noise_over_time
 from gradviz.store import Run
+
+POINTS = 6000  # of all teeth of a picture together
+STORY_ROWS = 1_000_000  # that a picture of the whole run may be made of
+PIECES = 24  # places of a long run that are read instead
+SEGMENT = 4096  # events that are read for one of them, at least: rows are stored so many together
 
 
 def ledger(reading: Reading, layers: tuple[str, ...] | None, updates: Span | None) -> WindowLedger:
@@ -25,21 +39,30 @@ def ledger(reading: Reading, layers: tuple[str, ...] | None, updates: Span | Non
     return _ledger(reading.stamp, reading.run, layers, updates)
 
 
-def draw_sawtooth(reading: Reading, question: Question) -> Picture:
-    """The sawtooth of the chosen layers; `record` is a list of `Sawtooth`."""
-    return _draw_sawtooth(reading.stamp, reading.run, question)
+def draw_sawtooth(reading: Reading, choice: Choice, marks: tuple[PlaceMark, ...]) -> Picture:
+    """The sawtooth of the chosen series; `record` is a list of `Sawtooth`."""
+    return _draw_sawtooth(reading.stamp, reading.run, choice, marks)
 
 
-def draw_build_up(reading: Reading, layers: tuple[str, ...] | None, question: Question) -> Picture:
-    """The build-up over the windows shown: of one layer, of several together, or of all (None)."""
-    return _draw_build_up(reading.stamp, reading.run, layers, question.updates, question.language)
+def draw_build_up(reading: Reading, group: Group | None, choice: Choice) -> Picture:
+    """The build-up over the windows shown: of the layers of a group together, or of all (None)."""
+    return _draw_build_up(reading.stamp, reading.run, group, choice.updates, choice.language)
 
 
-def draw_waterfall(
-    reading: Reading, layers: tuple[str, ...] | None, update: int, question: Question
-) -> Picture:
+def draw_waterfall(reading: Reading, group: Group | None, update: int, choice: Choice) -> Picture:
     """One window, micro-step by micro-step."""
-    return _draw_waterfall(reading.stamp, reading.run, layers, update, question.statistic, question.language)
+    return _draw_waterfall(reading.stamp, reading.run, group, update, choice.statistic, choice.language)
+
+
+def draw_noise_over_time(reading: Reading, group: Group | None, language: Language) -> Picture:
+    """Coherence and noise scale over the whole run."""
+    return _draw_noise_over_time(reading.stamp, reading.run, group, language)
+
+
+def is_readable(reading: Reading, layers: int) -> bool:
+    """Whether rows of so many layers can be read all over the run, or at enough places of it."""
+    everywhere = layers * len(events(reading.stamp, reading.run)) <= STORY_ROWS
+    return everywhere or layers * SEGMENT * PIECES <= STORY_ROWS
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
@@ -48,40 +71,43 @@ def _ledger(stamp: int, _run: Run, layers: tuple[str, ...] | None, updates: Span
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _draw_sawtooth(stamp: int, _run: Run, question: Question) -> Picture:
-    taken = rows(stamp, _run, question.layers, question.reach)
-    known = events(stamp, _run, question.reach)
-    points = 6000 // max(len(question.layers), 1)
+def _draw_sawtooth(stamp: int, _run: Run, choice: Choice, marks: tuple[PlaceMark, ...]) -> Picture:
+    taken = series_rows(rows(stamp, _run, choice.layers, choice.reach), _run.layers, choice.series)
+    known = events(stamp, _run, choice.reach)
+    points = POINTS // len(choice.series)
     extra = {"events": known, "segments": _run.segments}
     teeth: list[Sawtooth] = [
-        thin_windows(sawtooth(taken, layer=layer, statistic=question.statistic, **extra), points=points)
-        for layer in question.layers
+        thin_windows(sawtooth(taken, layer=one.name, statistic=choice.statistic, **extra), points=points)
+        for one in choice.series
     ]
-    return Picture.of(plot_sawtooth(teeth, log=question.log, language=question.language), teeth)
+    figure = plot_sawtooth(teeth, log=choice.log, panels=choice.panels, marks=marks, language=choice.language)
+    return Picture.of(figure, teeth)
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _draw_build_up(
-    stamp: int, _run: Run, layers: tuple[str, ...] | None, updates: Span, language: Language
-) -> Picture:
-    taken = rows(stamp, _run, layers, updates)
-    record = build_up(taken, layer=layers[0] if layers is not None and len(layers) == 1 else None)
+def _draw_build_up(stamp: int, _run: Run, group: Group | None, updates: Span, language: Language) -> Picture:
+    record = build_up(rows(stamp, _run, None if group is None else group.layers, updates))
+    record = replace(record, layer=None if group is None else group.name)
     return Picture.of(plot_build_up(record, language=language), record)
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
 def _draw_waterfall(
-    stamp: int,
-    _run: Run,
-    layers: tuple[str, ...] | None,
-    update: int,
-    statistic: Statistic,
-    language: Language,
+    stamp: int, _run: Run, group: Group | None, update: int, statistic: Statistic, language: Language
 ) -> Picture:
-    taken = rows(stamp, _run, layers, (update, update))
-    layer = layers[0] if layers is not None and len(layers) == 1 else None
-    # A mean of |x| cannot be combined over layers of different sizes: the norm can.
-    combined: Statistic = "l2" if layer is None and statistic == "mean_abs" else statistic
-    known = events(stamp, _run, (update, update))
-    record = waterfall(taken, update=update, layer=layer, statistic=combined, events=known)
+    span = (update, update)
+    taken = rows(stamp, _run, None if group is None else group.layers, span)
+    known = events(stamp, _run, span)
+    record = waterfall(taken, update=update, statistic=statistic, events=known, table=_run.layers)
+    record = replace(record, layer=None if group is None else group.name)
     return Picture.of(plot_waterfall(record, language=language), record)
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
+def _draw_noise_over_time(stamp: int, _run: Run, group: Group | None, language: Language) -> Picture:
+    layers = None if group is None else group.layers
+    room = STORY_ROWS // len(_run.layers if layers is None else layers)
+    updates = spread_updates(events(stamp, _run), most=room, pieces=PIECES)
+    story = run_story(_run, layers=layers, updates=updates)
+    record = noise_over_time(story, layer=None if group is None else group.name)
+    return Picture.of(plot_noise_over_time(record, language=language), record)

@@ -15,6 +15,8 @@ PARAMETERS = (
     "run",
     "rank",
     "layer",
+    "group",
+    "arrange",
     "statistic",
     "scale",
     "windows",

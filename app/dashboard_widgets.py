@@ -70,7 +70,14 @@ def _pick(
 
 
 def pick_several(
-    name: str, label: str, options: Sequence[str], *, default: Sequence[str], most: int, hint: str
+    name: str,
+    label: str,
+    options: Sequence[str],
+    *,
+    default: Sequence[str],
+    most: int,
+    hint: str,
+    shown: Callable[[str], str] = str,
 ) -> list[str]:
     """Several of many, at most `most`."""
     known = set(options)
@@ -80,6 +87,7 @@ def pick_several(
         label,
         options,
         key=_key(name),
+        format_func=shown,
         max_selections=most,
         help=hint,
         on_change=_adopt,

@@ -72,16 +72,30 @@ def window_ledger(gradients: pd.DataFrame, events: pd.DataFrame | None = None) -
     return WindowLedger(frame[_any(axis.window, micro, windows)].reset_index(drop=True))
 
 
+def few_windows(ledger: WindowLedger, most: int) -> WindowLedger:
+    """At most `most` windows, in order: first those that something is odd about, then the last ones."""
+    frame = ledger.frame
+    if len(frame) <= most:
+        return ledger
+    odd = (
+        (frame["reset"] == "not reset") | (frame["nonfinite"] > 0) | (frame["edits"] > 0) | ~frame["consumed"]
+    )
+    chosen = np.zeros(len(frame), dtype=np.bool_)
+    chosen[np.flatnonzero(odd)[: most // 2]] = True
+    rest = np.flatnonzero(~chosen)
+    chosen[rest[len(rest) - (most - int(chosen.sum())) :]] = True
+    return WindowLedger(frame[chosen].reset_index(drop=True))
+
+
 def _resets(total: Totals, windows: int) -> dict[str, list[str] | Floats]:
     axis = total.axis
     resets = np.flatnonzero(axis.phase == Phase.RESET)
-    state = ["unknown"] * windows
+    clean = (total.nonfinite[resets] == NO_GRADIENT) | (total.value[resets] == 0)
+    state = np.full(windows, "unknown", dtype=object)
+    state[axis.window[resets]] = np.where(clean, "clean", "not reset")
     residual = np.full(windows, np.nan)
-    for row, window in zip(resets, axis.window[resets], strict=True):
-        clean = total.nonfinite[row] == NO_GRADIENT or total.value[row] == 0
-        state[window] = "clean" if clean else "not reset"
-        residual[window] = 0.0 if clean else total.value[row]
-    return {"reset": state, "residual": residual}
+    residual[axis.window[resets]] = np.where(clean, 0.0, total.value[resets])
+    return {"reset": state.tolist(), "residual": residual}
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
