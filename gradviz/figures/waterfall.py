@@ -60,7 +60,8 @@ def _title(waterfall: Waterfall, language: str) -> str:
 
 def _sentence(waterfall: Waterfall, language: str) -> str:
     if waterfall.largest < 0:
-        return text("figure.waterfall.flat", language)
+        broken = bool((waterfall.nonfinite > 0).any())
+        return text("figure.waterfall.broken" if broken else "figure.waterfall.flat", language)
     count = int((waterfall.phase == Phase.MICRO_STEP).sum())
     words: dict[str, object] = {
         "micro_step": int(waterfall.micro_step[waterfall.largest]),
@@ -75,7 +76,8 @@ def _sentence(waterfall: Waterfall, language: str) -> str:
     sentence = text(f"figure.waterfall.{key}", language, **words)
     if waterfall.leftover > LEFTOVER:
         share = percent(waterfall.leftover)
-        sentence = text("figure.waterfall.leftover", language, share=share) + " " + sentence
+        older = text("figure.waterfall.leftover", language, share=share)
+        sentence = older if count == 1 else f"{older} {sentence}"
     return sentence + _logged(waterfall, language)
 
 
@@ -156,10 +158,7 @@ def _bars(figure: go.Figure, waterfall: Waterfall, language: str) -> None:
         )
     for place in np.flatnonzero(whole & np.isfinite(waterfall.after)):
         height = float(waterfall.after[place])
-        inside: dict[str, object] = (
-            {"yshift": -12, "font": {"color": "white"}} if height > 0 else {"yshift": 12}
-        )
-        figure.add_annotation(x=place, y=height, text=number(height), showarrow=False, **inside)
+        figure.add_annotation(x=place, y=height, text=number(height), showarrow=False, yshift=12)
 
 
 def _told(waterfall: Waterfall, language: str) -> list[str]:
