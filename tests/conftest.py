@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.app.served import CHROMIUM, CHROMIUM_FLAGS
 
 # the models of the tests are tiny, and a worker runs on each core: threads within torch only get in the way
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,3 +22,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"CI runs the browser tests, but this one was skipped: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium. Its loop runs in this thread, where other tests start loops: one file at a time."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(CHROMIUM_FLAGS))
+        yield chromium
+        chromium.close()

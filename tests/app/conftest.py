@@ -1,4 +1,4 @@
-"""One dashboard per test: its own folder of runs, no cache shared with the test before."""
+"""One dashboard per test: its own folder of runs, no cache shared with the test before; and a served one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from playwright.sync_api import Browser
 from streamlit.testing.v1 import AppTest
 
+from tests.app.browsing import HOSTILE, Visit, visits
 from tests.app.opening import APP, Open
+from tests.app.recorded import record_run
+from tests.app.served import Server, serve
 
 
 @pytest.fixture
@@ -36,3 +40,22 @@ def open_page(folder: Path) -> Iterator[Open]:
     yield opened
     st.cache_data.clear()
     st.cache_resource.clear()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A dashboard over a healthy run and one whose names are hostile; browser tests of every page share it."""
+    home = tmp_path_factory.mktemp("home")
+    folder = home / "runs"
+    record_run(folder, "healthy", windows=[4] * 24 + [2])
+    names = [HOSTILE, f"<img src='{HOSTILE[4:-1]}'>", "head.weight"]
+    record_run(folder, HOSTILE, layers=names, model_class=HOSTILE, resets=False)  # a finding names them too
+    with serve(folder, home) as running:
+        yield running
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Visit]:
+    """Open a page; at the end no request has left this machine and no error was logged."""
+    with visits(browser, server) as visited:
+        yield visited

@@ -31,6 +31,7 @@ class Server:
 
     port: int
     process: subprocess.Popen[bytes]
+    folder: Path
 
     @property
     def url(self) -> str:
@@ -53,8 +54,9 @@ def serve(folder: Path, working_folder: Path) -> Iterator[Server]:
             stderr=subprocess.STDOUT,
         )
         try:
-            _wait_until_up(Server(port, process), working_folder / "server.log")
-            yield Server(port, process)
+            server = Server(port, process, folder)
+            _wait_until_up(server, working_folder / "server.log")
+            yield server
         finally:
             process.terminate()
             process.wait(timeout=20)

@@ -3,95 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from gradviz.store import sample_folder
+from gradviz.texts import text
+from tests.app.browsing import BROWSER_TEST, HOSTILE, Visit, pictures, settle, stays_at_home
 from tests.app.opening import PAGES
-from tests.app.recorded import NAMES, open_writer, record_run, write_windows
-from tests.app.served import CHROMIUM, CHROMIUM_FLAGS, Server, listening_addresses, serve
+from tests.app.recorded import NAMES, open_writer, write_windows
+from tests.app.served import Server, listening_addresses
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing: apt-get install chromium"),
-]
+pytestmark = BROWSER_TEST
 
 SAMPLES = sorted(path.parent.name for path in sample_folder().glob("*/run.json"))
-TITLES = {
-    "runs": "Runs",
-    "accumulation": "Accumulation",
-    "gradient_flow": "Gradient flow",
-    "diagnosis": "Diagnosis",
-}
-HOSTILE = "![](http://example.invalid/beacon.png)"
-# Streamlit looks for its server below the page's own path first; these two answers 404 are its own.
-PROBES = re.compile(r"/_stcore/(health|host-config)$")
-
-expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
-
-Visit = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("home")
-    folder = home / "runs"
-    record_run(folder, "healthy", windows=[4] * 24 + [2])
-    names = [HOSTILE, f"<img src='{HOSTILE[4:-1]}'>", "head.weight"]
-    record_run(folder, HOSTILE, layers=names, model_class=HOSTILE, resets=False)  # a finding names them too
-    with serve(folder, home) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(CHROMIUM_FLAGS))
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser: Browser, server: Server) -> Iterator[Visit]:
-    """Open a page; at the end no request has left this machine and no error was logged."""
-    complaints: list[str] = []
-    contexts = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and not PROBES.search(message.location.get("url", "")):
-            complaints.append(message.text)
-
-    def visited(path: str, **options: object) -> Page:
-        context = browser.new_context(**({"locale": "en-US"} | options))  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", note)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: complaints.extend(_foreign(request.url, server)))
-        page.goto(f"{server.url}/{path}")
-        settle(page)
-        return page
-
-    yield visited
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-def settle(page: Page) -> None:
-    """Wait until the script has run and nothing is left to be replaced."""
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-    expect(page.get_by_test_id("stApp")).to_have_attribute(
-        "data-test-script-state", "notRunning", timeout=30_000
-    )
-
-
-def _foreign(url: str, server: Server) -> list[str]:
-    at_home = url.startswith((f"{server.url}/", f"ws://127.0.0.1:{server.port}/", "data:", "blob:"))
-    return [] if at_home else [f"request to {url}"]
+TITLES = {name: text(f"app.{name}.title") for name in PAGES}
 
 
 def test_only_this_machine_is_listened_on(server: Server) -> None:
@@ -118,7 +44,7 @@ def test_the_accumulation_page_draws_every_sample_run(visit: Visit, sample: str)
     page = visit(f"accumulation?run=samples:{sample}")
     answers = page.locator(".js-plotly-plot, [data-testid='stAlertContentInfo']")
     expect(answers).to_have_count(3)  # the sawtooth, the build-up and one window: drawn, or why not
-    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    expect(pictures(page).first).to_be_visible()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -193,15 +119,12 @@ def test_hostile_names_fetch_nothing_and_run_nothing(visit: Visit, server: Serve
         page.get_by_role("option").filter(has_text=HOSTILE).click()
         expect(page).to_have_url(re.compile("example.invalid"))
         settle(page)
-        expect(page.locator(".js-plotly-plot").first).to_be_visible()
-    assert page.locator("img[src*='example.invalid'], main script").count() == 0
-    hosts = page.locator("a").evaluate_all("links => links.map(link => link.hostname)")
-    assert set(hosts) <= {"127.0.0.1", ""}
+        expect(pictures(page).first).to_be_visible()
+    assert stays_at_home(page)
 
 
-def test_a_live_run_grows_and_ends_without_a_click(visit: Visit, tmp_path: Path, server: Server) -> None:
-    folder = Path(server.process.args[-1])  # type: ignore[index, arg-type]
-    writer = open_writer(folder, "growing")
+def test_a_live_run_grows_and_ends_without_a_click(visit: Visit, server: Server) -> None:
+    writer = open_writer(server.folder, "growing")
     event = write_windows(writer, [4] * 2)
     page = visit(f"accumulation?run={writer.path.name}&layer={NAMES[0]}")
     windows = page.get_by_test_id("stMetricValue").first

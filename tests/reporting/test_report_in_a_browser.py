@@ -6,61 +6,40 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import gradviz
 from gradviz.reporting import write_report
 from gradviz.store import sample_folder
+from tests.app.browsing import BROWSER_TEST, pictures, watched_tabs
 from tests.app.recorded import record_run
-from tests.app.served import CHROMIUM, CHROMIUM_FLAGS
 from tests.app.test_pages import HOSTILE
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing: apt-get install chromium"),
-]
+pytestmark = BROWSER_TEST
 
 SAMPLES = sorted(path.parent for path in sample_folder().glob("*/run.json"))
 Visit = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(CHROMIUM_FLAGS))
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def visit(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
     """Write the report of a run and open it; at the end nothing was asked for and nothing was complained about."""
-    complaints: list[str] = []
-    contexts = []
+    report = tmp_path / "report.html"
+    with watched_tabs(browser, lambda url: url == report.as_uri()) as open_tab:
 
-    def visited(run: Path, **options: object) -> Page:
-        report = tmp_path / "report.html"
-        write_report(gradviz.open_run(run), report)
-        context = browser.new_context(**options)  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
-        page.on(
-            "request",
-            lambda request: complaints.extend([] if request.url == report.as_uri() else [request.url]),
-        )
-        page.goto(report.as_uri())
-        slots = page.locator("[data-figure]").count()
-        expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=60_000)
-        expect(page.locator(".js-plotly-plot")).to_have_count(slots, timeout=60_000)
-        return page
+        def visited(run: Path, **options: object) -> Page:
+            write_report(gradviz.open_run(run), report)
+            page = open_tab(**options)
+            page.on("console", lambda message: said.append(message.text))
+            page.goto(report.as_uri())
+            slots = page.locator("[data-figure]").count()
+            expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=60_000)
+            expect(pictures(page)).to_have_count(slots, timeout=60_000)
+            return page
 
-    yield visited
-    for context in contexts:
-        context.close()
-    assert complaints == []
+        said: list[str] = []
+        yield visited
+        assert said == []
 
 
 @pytest.mark.parametrize("run", SAMPLES, ids=lambda path: path.name)
