@@ -1,7 +1,8 @@
 """The numbers of every watched gradient, one row a slot: as last looked at, and this backward's own share.
 
 This is the hot path. A few microseconds a parameter are all that training may notice, and next to a
-real backward every numpy call is a cold one: there are two a micro-step.
+real backward every call is a cold one. A large gradient is measured as it passes; small ones, for which the
+call costs more than the reading, are kept until the backward is over and measured together.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,21 +21,19 @@ from gradviz.recording.device import DeviceRows
 from gradviz.recording.local import local_tensor
 from gradviz.recording.moments import Once, Sums
 from gradviz.recording.parameters import WatchedParameters
+from gradviz.recording.small_gradients import SmallGradients
 from gradviz.recording.statistics import WIDTH, Gauge, measure_on_device
-from gradviz.schema import (
-    L1,
-    NONFINITE,
-    SQUARES,
-    Scalar,
-)
+from gradviz.schema import L1, NONFINITE, SQUARES, Scalar
 
 Rows = NDArray[np.float64]
 HALVES = {"float16", "bfloat16"}  # p.grad is rounded too coarsely for norms to yield a cosine
-WORTH_REMEMBERING = 4096  # elements; a smaller gradient is measured twice sooner than recognised
 
 
 class GradientBoard:
-    """What is known of each `p.grad`. Keeps numbers, identities and versions, never a gradient."""
+    """What is known of each `p.grad`. Keeps numbers, identities and versions; a gradient only if it is small.
+
+    And that only until its backward is over: 1 MB of them at most.
+    """
 
     def __init__(self, watched: WatchedParameters, gauge: Gauge, *, micro: bool = True) -> None:
         count, self._micro = len(watched), micro
@@ -55,6 +53,7 @@ class GradientBoard:
         self._changed: list[int] = []  # in this backward
         self._kept: dict[int, Rows] = {}  # of slots whose optimizer stepped inside this backward
         self._fired: list[int] = []  # slots in firing order; more than once with re-entrant checkpoints
+        self._small = SmallGradients(watched.numels)
         self._device = DeviceRows()
 
     def begin(self, slots: Iterable[int], *, fresh: bool) -> bool:
@@ -66,11 +65,12 @@ class GradientBoard:
             self._before = self._state.copy()
         self._shares = self._none.copy()
         self._fired = []
+        self._small.forget()
         self._device.begin()
         return edited
 
     def see(self, slot: int, gradient: Tensor) -> None:
-        """This backward's own gradient, not yet in `p.grad`. Measured here: a kept reference costs a copy.
+        """This backward's own gradient, not yet in `p.grad`. A large one is measured here: to keep it costs a copy.
 
         Where `p.grad` stands, G_k is measured along with it: torch reads both next, so the pass costs no
         memory traffic of its own.
@@ -78,20 +78,26 @@ class GradientBoard:
         self._fired.append(slot)
         if not self._micro:
             return
-        self._arrived.pop(slot, None)
+        parameter = self._references[slot]()
         if not gradient.is_cpu:
             self._device.micro[slot] = measure_on_device(gradient)
-        elif not self._see_with_sum(slot, gradient):
+        elif parameter is None or len(parameter._backward_hooks) != 1:  # type: ignore[arg-type]
+            self._gauge.measure(gradient, self._shares, slot)  # a hook after ours may change it
+        elif self._small.are[slot]:
+            self._small.keep(slot, gradient)
+        else:
+            self._see_large(slot, gradient, parameter)
+
+    def _see_large(self, slot: int, gradient: Tensor, parameter: Tensor) -> None:
+        self._arrived.pop(slot, None)
+        # what comes after the gradient may write through `p.grad.data` without a trace
+        quiet, grad = not parameter._post_accumulate_grad_hooks, parameter.grad  # type: ignore[attr-defined]
+        if grad is None or not quiet or self._averaged or not self._see_with_sum(slot, gradient, grad):
             numel = self._gauge.measure(gradient, self._shares, slot)
-            parameter = self._references[slot]()
-            if numel > WORTH_REMEMBERING and parameter is not None and not _changed_by_others(parameter):
+            if quiet and numel:
                 self._arrived[slot] = (gradient.data_ptr(), gradient._version)
 
-    def _see_with_sum(self, slot: int, gradient: Tensor) -> bool:
-        parameter = self._references[slot]()
-        grad = None if parameter is None else parameter.grad
-        if parameter is None or grad is None or self._averaged or _changed_by_others(parameter):
-            return False
+    def _see_with_sum(self, slot: int, gradient: Tensor, grad: Tensor) -> bool:
         if not self._gauge.measure_pair(gradient, grad, self._shares, self._state, slot):
             return False
         self._versions[slot] = -1  # the row is no longer that of p.grad as it stands
@@ -103,6 +109,7 @@ class GradientBoard:
         self._versions = [-1] * len(self._versions)
         self._ahead.clear()
         self._arrived.clear()
+        self._small.forget()
         self._kept = {}
 
     def distrust_each(self, slots: list[int]) -> None:
@@ -113,6 +120,7 @@ class GradientBoard:
     def finish(self, slots: Iterable[int]) -> bool:
         """Look after a backward: `p.grad` is G_k. Returns whether anything arrived or changed."""
         changed = self._changed = self.look(slots)
+        self._small.measure(self._gauge, self._shares)
         for slot, row in self._kept.items():
             self._state[slot] = row
         self._arrived.clear()  # good for this moment only: `.data` may change p.grad without a trace
@@ -144,6 +152,7 @@ class GradientBoard:
         """Measure each `p.grad` that changed since the last look (all, if `fresh`); returns those slots."""
         references, grads, versions, ahead = self._references, self._grads, self._versions, self._ahead
         changed: list[int] = []
+        small: tuple[list[Tensor], list[int]] = [], []
         for slot in slots:
             parameter = references[slot]()
             grad = None if parameter is None else parameter.grad
@@ -162,8 +171,12 @@ class GradientBoard:
                 continue
             versions[slot] = version
             changed.append(slot)
-            if fresh or ahead.get(slot) != version:
+            if self._small.are[slot] and grad.is_cpu:
+                small[0].append(local_tensor(grad) if self._sharded else grad)
+                small[1].append(slot)
+            elif fresh or ahead.get(slot) != version:
                 self._measure(slot, grad, count_zeros)
+        self._gauge.measure_all(small[0], self._state, small[1], count_zeros)
         return changed
 
     def _clear(self, slot: int) -> None:
@@ -175,11 +188,7 @@ class GradientBoard:
         grad = local_tensor(grad)
         if not grad.is_cpu:
             self._device.state[slot] = measure_on_device(grad)
-        elif (
-            not count_zeros
-            and slot in self._arrived
-            and self._arrived[slot] == (grad.data_ptr(), grad._version)
-        ):
+        elif not count_zeros and self._arrived.get(slot) == (grad.data_ptr(), grad._version):
             self._state[slot] = self._shares[slot]  # the first gradient of a window *is* p.grad
         else:
             self._gauge.measure(grad, self._state, slot, count_zeros)
@@ -239,9 +248,3 @@ class GradientBoard:
         if self._device.state:
             assemble = self._device.fill_later(assemble, micro=True)
         return finished(assemble, unscaling)
-
-
-def _changed_by_others(parameter: Tensor) -> bool:
-    """Whether hooks after ours may change what is added to `p.grad`, or write through `p.grad.data` without a trace."""
-    hooks: Any = parameter._backward_hooks
-    return len(hooks) != 1 or bool(parameter._post_accumulate_grad_hooks)

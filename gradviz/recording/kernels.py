@@ -205,3 +205,10 @@ def measure_float64(address: int, n: int, out: Any, row: int, count_zeros: bool)
     bits = numba.carray(_as_int64s(numba.uint64(address)), n)
     top = _measure(x, bits, 0x7FF0000000000000, out, row, count_zeros)
     out[row, 2] = _float64_of(top)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def measure_all_float32(table: Any, out: Any, count_zeros: bool) -> None:
+    """`measure_float32` of many: rows of `table` [count, 3] are address, number of elements, row of `out`."""
+    for place in range(len(table)):
+        measure_float32(table[place, 0], table[place, 1], out, table[place, 2], count_zeros)

@@ -25,16 +25,21 @@ WIDTH = 5
 Rows = NDArray[np.float64]
 Kernel = Callable[[int, int, Rows, int, bool], None]
 PairKernel = Callable[[int, int, int, Rows, Rows, int], None]
+ManyKernel = Callable[[NDArray[np.int64], Rows, bool], None]
 
 
 class Kernels(NamedTuple):
-    """The compiled one-pass kernels: of one gradient by dtype, and of g_k and G_k at once (float32)."""
+    """The compiled one-pass kernels: of one gradient by dtype, of g_k and G_k at once, and of many in one call.
+
+    The last two are of float32.
+    """
 
     single: dict[torch.dtype, Kernel]
     pair: PairKernel | None
+    many: ManyKernel | None
 
 
-PLAIN = Kernels({}, None)
+PLAIN = Kernels({}, None, None)
 """No kernels: everything by torch operations."""
 
 
@@ -52,21 +57,27 @@ def load_kernels() -> Kernels:
 
 
 def _compiled() -> Kernels:
-    from gradviz.recording.kernels import measure_float32, measure_float64, measure_pair_float32
+    from gradviz.recording.kernels import (
+        measure_all_float32,
+        measure_float32,
+        measure_float64,
+        measure_pair_float32,
+    )
 
     single: dict[torch.dtype, Kernel] = {torch.float32: measure_float32, torch.float64: measure_float64}
     out, one = np.zeros((1, WIDTH)), np.zeros(1)  # not of torch: under a FakeTensorMode they have no memory
     for kernel in single.values():
         kernel(one.ctypes.data, 1, out, 0, True)  # compiled here, not in the loop
     measure_pair_float32(one.ctypes.data, one.ctypes.data, 1, out, out, 0)
-    return Kernels(single, measure_pair_float32)
+    measure_all_float32(np.array([[one.ctypes.data, 1, 0]]), out, True)
+    return Kernels(single, measure_pair_float32, measure_all_float32)
 
 
 class Gauge:
     """Measures CPU gradients; with `PLAIN` kernels by torch operations alone (the tests compare the two)."""
 
     def __init__(self, kernels: Kernels) -> None:
-        self._kernels, self._pair = kernels
+        self._kernels, self._pair, self._many = kernels
 
     def measure_pair(self, x: Tensor, y: Tensor, out: Rows, sum_out: Rows, row: int) -> bool:
         """Write what `measure` writes of `x` into `out[row]` and of `x + y` into `sum_out[row]`, in one pass.
@@ -82,6 +93,18 @@ class Gauge:
             return False
         self._pair(address(x), address(y), numel, out, sum_out, row)
         return True
+
+    def measure_all(self, xs: list[Tensor], out: Rows, rows: list[int], count_zeros: bool = False) -> None:
+        """`measure` each of `xs` into its row; contiguous float32 ones in one call of the kernel."""
+        many, table = self._many, []
+        for x, row in zip(xs, rows, strict=True):
+            plain = x.dtype is torch.float32 and x.layout is torch.strided and x.is_contiguous()
+            if plain and many is not None and (at := x.data_ptr()):
+                table += [at, x.numel(), row]
+            else:
+                self.measure(x, out, row, count_zeros)
+        if table and many is not None:
+            many(np.array(table).reshape(-1, 3), out, count_zeros)
 
     def measure(self, x: Tensor, out: Rows, row: int, count_zeros: bool = False) -> int:
         """Write L1, SQUARES, MAX, NONFINITE (and ZEROS) of `x` into `out[row]`; returns its number of elements."""

@@ -185,3 +185,27 @@ def test_what_cannot_be_read_in_one_pass_is_refused(other: torch.Tensor) -> None
     out = np.zeros((1, WIDTH))
     assert not GAUGES["kernel"].measure_pair(torch.ones(6), other, out, out, 0)
     assert not GAUGES["kernel"].measure_pair(other, torch.ones(6), out, out, 0)
+
+
+@pytest.mark.parametrize("gauge", GAUGES.values(), ids=GAUGES)
+@pytest.mark.parametrize("count_zeros", [False, True])
+def test_many_in_one_call_are_as_each_alone(gauge: Gauge, count_zeros: bool) -> None:
+    torch.manual_seed(0)
+    xs = [
+        torch.randn(7),
+        torch.zeros(3, 5),
+        torch.tensor([1.0, torch.nan, torch.inf]),
+        torch.randn(4, 6).t(),
+        torch.randn(9, dtype=torch.float64),
+        torch.randn(8).bfloat16(),
+        torch.ones(0),
+        torch.sparse_coo_tensor([[1, 1]], [2.0, 3.0], (4,), check_invariants=True),
+    ]
+    rows = [3, 0, 6, 1, 7, 2, 5, 4]
+    together, alone = np.full((len(xs) + 1, WIDTH), 9.0), np.full((len(xs) + 1, WIDTH), 9.0)
+    gauge.measure_all(xs, together, rows, count_zeros)
+    for x, row in zip(xs, rows, strict=True):
+        gauge.measure(x, alone, row, count_zeros)
+    np.testing.assert_array_equal(together, alone)
+    assert (together[len(xs)] == 9).all()
+    gauge.measure_all([], together, [])
