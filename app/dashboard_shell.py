@@ -11,6 +11,7 @@ PAGES = {
     "runs": ":material/list:",
     "accumulation": ":material/stacked_line_chart:",
     "gradient_flow": ":material/bar_chart:",
+    "heat_map": ":material/grid_on:",
     "diagnosis": ":material/stethoscope:",
     "compare": ":material/compare_arrows:",
     "learn": ":material/school:",

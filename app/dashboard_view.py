@@ -44,6 +44,16 @@ PARAMETERS = (
     "other",
     "tolerance",
     "facts",
+    "against",
+    "depth",
+    "order",
+    "find",
+    "match",
+    "range",
+    "rows",
+    "from",
+    "to",
+    "updates",
 )
 EVERYWHERE = ("image",)  # what a link of every page carries
 MAX_VALUES = 16  # of one parameter: a URL is not a place for a thousand layers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -62,3 +62,21 @@ def _said(heat_map: HeatMap, language: str) -> list[list[str]]:
         layers = text("figure.heat_map.layers", language)
         lines = [f"<br>{layers}: {size}{line}" for size, line in zip(heat_map.sizes, lines, strict=True)]
     return [[short_name(name, LETTERS), line] for name, line in zip(heat_map.layers, lines, strict=True)]
+
+
+def with_outline(
+    figure: go.Figure, heat_map: HeatMap, layers: Sequence[str], updates: tuple[int, int]
+) -> go.Figure:
+    """The figure of `heat_map` with a frame around the rows of `layers`, from the first to the last, at `updates`."""
+    chosen = set(layers)
+    rows = [row for row, name in enumerate(heat_map.layers) if name in chosen]
+    if not rows:
+        return figure
+    return go.Figure(figure).add_shape(
+        type="rect",
+        x0=updates[0] - 0.5,
+        x1=updates[1] + 0.5,
+        y0=rows[0] - 0.5,
+        y1=rows[-1] + 0.5,
+        line={"color": NEUTRAL, "width": 2, "dash": "dot"},
+    )
