@@ -20,7 +20,7 @@ from gradviz.store.heartbeat import read_heartbeat, state_of
 from gradviz.store.moments import Moments, match_moments
 from gradviz.store.overview import NEEDED as ROLLED
 from gradviz.store.overview import combine, roll_up
-from gradviz.store.overviews import coarseness
+from gradviz.store.overviews import Asked, coarseness
 from gradviz.store.query import Query
 from gradviz.store.rank_files import file_name, read_rank_file
 from gradviz.store.rows import RunRows
@@ -104,9 +104,9 @@ class AllRanks:
             numbers.append(number[known])
         return kept, numbers
 
-    def overview(self, columns: Sequence[str] | None = None, most_blocks: int | None = None) -> Any:
+    def overview(self, asked: Asked) -> Any:
         """The roll-up of the combined rows, block by block; blocks that are over are kept."""
-        kept, self._rolled_up = self._rolled_up, {}
+        kept, self._rolled_up, empty = self._rolled_up, {}, overview_schema().empty_table()
         for chunk in self._chunks():
             key = [rows.parts_key(chunk) for rows in self.rows.values()]
             before = kept.get(chunk)
@@ -114,10 +114,10 @@ class AllRanks:
                 query = Query(None, chunk, MEASURED, ROLLED)
                 before = (key, roll_up(self.gradients(query)))
             self._rolled_up[chunk] = before
-        tables = [table for _, table in self._rolled_up.values()]
-        first, stride = coarseness([], tables, most_blocks)
-        whole = pa.concat_tables([overview_schema().empty_table(), *tables])
-        return combine(whole if columns is None else whole.select(list(columns)), stride, first)
+        rolled = combine(pa.concat_tables([empty, *(table for _, table in self._rolled_up.values())]))
+        table = asked.of(rolled)
+        first, stride = coarseness([], [table], asked.most_blocks)
+        return combine(table, stride, first) if stride > 1 else table
 
     def _chunks(self) -> list[tuple[int, int]]:
         """Ranges of updates of a bounded number of rows, cut where blocks end."""

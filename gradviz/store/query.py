@@ -88,11 +88,11 @@ def _columns(columns: Iterable[str] | None) -> tuple[str, ...]:
     return tuple(name for name in COLUMNS if name in wanted)
 
 
-def check_overview_columns(columns: Iterable[str] | None) -> tuple[str, ...] | None:
+def check_overview_columns(columns: Iterable[str] | None) -> tuple[str, ...]:
     """Columns of an overview as the files have them, those that say what a row is about among them; None for all."""
-    if columns is None:
-        return None
     known = overview_schema().names
+    if columns is None:
+        return tuple(known)
     wanted = {*OVERVIEW_INDEX, *columns} - {"layer"}
     unknown = sorted(wanted.difference(known))
     if unknown:

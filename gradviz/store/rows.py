@@ -14,7 +14,7 @@ from gradviz.errors import DamagedPartError
 from gradviz.schema import PHASES
 from gradviz.store.columns import SCHEMAS, event_schema
 from gradviz.store.moments import MOMENT
-from gradviz.store.overviews import Overviews
+from gradviz.store.overviews import Asked, Overviews
 from gradviz.store.part_files import PartFile
 from gradviz.store.part_set import DamagedPart, PartSet
 from gradviz.store.parts import EventRange, parse_part_name
@@ -110,9 +110,9 @@ class RunRows:
             events for name in self.gradient_parts.names() if (events := parse_part_name(name)) is not None
         ]
 
-    def overview(self, columns: Sequence[str] | None = None, most_blocks: int | None = None) -> Any:
-        """Rows of the whole run, as `Overviews.table`."""
-        return self._overviews.table(columns, most_blocks)
+    def overview(self, asked: Asked) -> Any:
+        """Rows of the overview."""
+        return self._overviews.table(asked)
 
     @property
     def last_event(self) -> int | None:

@@ -22,6 +22,7 @@ from gradviz.store.frames import (
 )
 from gradviz.store.loaded_run import LoadedRun
 from gradviz.store.mirror import Copy, origin_of
+from gradviz.store.overviews import Asked
 from gradviz.store.part_set import DamagedPart
 from gradviz.store.query import DISTRIBUTION_COLUMNS, check_overview_columns, check_query, check_updates
 from gradviz.store.rank_files import read_rank_file
@@ -198,30 +199,29 @@ class Run(LoadedRun):
         chosen, rows = check_updates(updates), self._shown()
         return event_frame(self._retry(lambda: rows.events(chosen)))
 
-    def overview(
-        self,
-        *,
-        columns: Iterable[str] | None = None,
-        most_blocks: int | None = None,
-        rank: int | None = None,
-    ) -> pd.DataFrame:
-        """Roll-up of the whole run: one row a layer and block of 16 updates, ordered by layer and block.
+    def overview(self, *, updates: tuple[int, int] | None = None, columns: Iterable[str] | None = None,
+                 most_blocks: int | None = None, rank: int | None = None) -> pd.DataFrame:  # fmt: skip
+        """Roll-up of the run: one row a layer and block of 16 updates, ordered by layer and block.
 
         `count` update rows with finite statistics make up `mean_abs_sum`, `_min`, `_max` (and `l2_*`,
         `max_abs_*`) and `l2_squares_sum`, which is NaN where an older gradviz recorded them; `micro_count` micro-step
         rows make up `micro_mean_abs_*`; the rows that `nonfinite` and `micro_nonfinite` count are in none of them.
 
         Args:
+            updates: inclusive pair; a block stays whole where some of its updates are asked for.
             columns: those wanted besides `layer`, `block`, `first_update` and `last_update`; fewer are faster.
             most_blocks: where there are more, equal numbers of neighbouring blocks are added up, exactly, and have
                 the number of the first: for runs of more updates than a picture has columns.
             rank: as for `gradients`.
         """
         if rank is not None and rank != self.rank:
-            return self.of_rank(rank).overview(columns=columns, most_blocks=most_blocks)
+            return self.of_rank(rank).overview(updates=updates, columns=columns, most_blocks=most_blocks)
         self._load()
-        names, rows = check_overview_columns(columns), self._shown()
-        return overview_frame(self._retry(lambda: rows.overview(names, most_blocks)), self._order)
+        asked, rows = (
+            Asked(check_overview_columns(columns), most_blocks, check_updates(updates)),
+            self._shown(),
+        )
+        return overview_frame(self._retry(lambda: rows.overview(asked)), self._order)
 
     @property
     def updates(self) -> tuple[int, int] | None:

@@ -47,6 +47,17 @@ def test_neighbouring_blocks_add_up(run: Run, most: int) -> None:
         np.testing.assert_allclose(found[name].to_numpy(float), slow.to_numpy(float), rtol=1e-12)
 
 
+@pytest.mark.parametrize("updates", [(0, 0), (5, 40), (17, 17), (90, 10_000), (7, 3)])
+def test_some_updates(run: Run, updates: tuple[int, int]) -> None:
+    whole = run.overview()
+    inside = (whole["last_update"] >= updates[0]) & (whole["first_update"] <= updates[1])
+    found = run.overview(updates=updates)
+    pd.testing.assert_frame_equal(found, whole[inside].reset_index(drop=True))
+    coarse = run.overview(updates=updates, most_blocks=1)
+    assert coarse.groupby("layer", observed=True).size().max() == 1 or not inside.any()
+    assert coarse["count"].sum() == found["count"].sum()
+
+
 def test_what_is_kept_is_what_is_read(run: Run) -> None:
     first = run.overview(columns=["count"], most_blocks=2)
     pd.testing.assert_frame_equal(run.overview(columns=["count"], most_blocks=2), first)
