@@ -6,9 +6,11 @@ import contextlib
 import json
 import stat
 import zlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,39 @@ from gradviz.store.parts import CHECKSUM_KEY, INDEX_KEY, EventRange, parse_part_
 ROW_GROUP_LIMIT = 2**24  # rows; the largest that the writer makes holds 2^17 rows or one layer
 PART_LIMIT = 2**28
 COLUMN_LIMIT = 1_000
+FOOTER_CHUNKS = 2**17  # columns of row groups whose footers are kept: some 110 MB, over all runs
+
+
+class _Footers:
+    """Decoded footers of the parts that were opened last: without one a part is read as well, a little slower."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Path, Any] = OrderedDict()
+        self._chunks = 0
+        self._lock = Lock()
+
+    def get(self, path: Path) -> Any:
+        """The footer of a part, None where it is not kept."""
+        with self._lock:
+            if path in self._kept:
+                self._kept.move_to_end(path)
+            return self._kept.get(path)
+
+    def keep(self, path: Path, footer: Any) -> None:
+        """Keep a footer; the ones that were not used for the longest time make room."""
+        with self._lock:
+            before = self._kept.pop(path, None)
+            self._kept[path] = footer
+            self._chunks += _chunks(footer) - _chunks(before)
+            while self._chunks > FOOTER_CHUNKS:
+                self._chunks -= _chunks(self._kept.popitem(last=False)[1])
+
+
+def _chunks(footer: Any) -> int:
+    return 0 if footer is None else footer.num_row_groups * footer.num_columns
+
+
+_footers = _Footers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +71,6 @@ class PartFile:
     path: Path
     kind: str
     events: EventRange
-    metadata: Any
     columns: tuple[str, ...]
     rows: NDArray[np.int64]
     ranges: dict[str, NDArray[np.int64]]
@@ -54,7 +88,8 @@ class PartFile:
     def open(self) -> Any:
         """Open the file, for `read`; raises DamagedPartError or FileNotFoundError."""
         try:
-            return pq.ParquetFile(self.path, metadata=self.metadata, page_checksum_verification=True)
+            footer = _footers.get(self.path)
+            return pq.ParquetFile(self.path, metadata=footer, page_checksum_verification=True)
         except FileNotFoundError:
             raise
         except (OSError, pa.ArrowException, ValueError) as error:
@@ -110,15 +145,9 @@ def open_part(path: Path, kind: str) -> PartFile:
     rows = index[:, 0]
     _check_size(metadata, rows, path)
     ranges = {name: index[:, 1 + 2 * at : 3 + 2 * at] for at, name in enumerate(RANGES[kind])}
-    return PartFile(
-        path,
-        kind,
-        parse_part_name(path.name) or EventRange(0, 0),
-        metadata,
-        tuple(schema.names),
-        rows,
-        ranges,
-    )
+    _footers.keep(path, metadata)
+    events = parse_part_name(path.name) or EventRange(0, 0)
+    return PartFile(path, kind, events, tuple(schema.names), rows, ranges)
 
 
 def _checked_index(metadata: Any, path: Path, kind: str) -> NDArray[np.int64]:
