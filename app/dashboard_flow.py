@@ -124,12 +124,13 @@ def _pair_part(reading: Reading, before: Moment, after: Moment, choice: Choice) 
 
 def _choose_moments(reading: Reading, mode: Mode) -> tuple[Moment | None, Moment | None]:
     """The first of two (None where one is enough), and the moment itself."""
-    if mode != "pair":
-        label = say("flow_choice.from" if mode == "play" else "choose.window")
-        return None, choose_moment(reading, label)
+    if mode == "play":
+        return None, choose_moment(reading, say("flow_choice.from"), role="film")
+    if mode == "moment":
+        return None, choose_moment(reading, say("choose.window"))
     left, right = st.columns(2, gap="large")
     with left:
-        before = choose_moment(reading, say("flow_choice.first"), second=True)
+        before = choose_moment(reading, say("flow_choice.first"), role="before")
     with right:
         return before, choose_moment(reading, say("flow_choice.second"))
 

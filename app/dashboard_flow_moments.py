@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Literal
 
 import dashboard_view as view
 import streamlit as st
@@ -11,8 +12,10 @@ from dashboard_reading import Reading, Span, events
 from dashboard_widgets import pick_from_menu, pick_number, pick_one
 from dashboard_words import say
 
+Role = Literal["one", "before", "film"]
 FEW = 12  # moments that fit in a row of buttons; a longer window gets a menu
 LONGEST_FILM = 60  # moments
+FILM_WINDOWS = 8  # that a film has until the reader chooses where it begins
 FILM_POINTS = 24_000  # layers x moments; more would take the browser seconds to load
 
 
@@ -34,18 +37,20 @@ class Film:
     ends_early: bool
 
 
-def choose_moment(reading: Reading, label: str, *, second: bool = False) -> Moment | None:
-    """A window and a moment of it; the `second` one starts at the first window."""
+def choose_moment(reading: Reading, label: str, *, role: Role = "one") -> Moment | None:
+    """A window and a moment of it, to begin with the last one; a pair begins at the first window, a film earlier."""
     first, last = reading.windows
-    names = ("window2", "moment2") if second else ("window", "moment")
-    update = pick_number(names[0], label, first, last, default=first if second else last)
+    begin = {"one": last, "before": first, "film": max(first, last - FILM_WINDOWS + 1)}[role]
+    window, place = ("window2", "moment2") if role == "before" else ("window", "moment")
+    update = pick_number(window, label, first, last, default=begin)
     moments = moments_of(reading, (update, update))
     if not moments:
         st.info(say("empty.window"), icon=":material/hourglass_empty:")
         return None
     known = [moment.name for moment in moments]
     pick = pick_one if len(known) <= FEW else pick_from_menu
-    chosen = pick(names[1], say("choose.moment"), known, _label, default=_nearest(known))
+    usual = known[0] if role == "film" else _nearest(known)
+    chosen = pick(place, say("choose.moment"), known, _label, default=usual)
     return next(moment for moment in moments if moment.name == chosen)
 
 
@@ -56,15 +61,14 @@ def film_from(reading: Reading, moment: Moment, layers: int) -> Film:
     would begin anew with each refresh.
     """
     most = max(2, min(LONGEST_FILM, FILM_POINTS // max(layers, 1)))
-    asked = (str(reading.run.path), reading.run.rank, view.value("window"), layers)
-    pinned = st.session_state.get("flow.film")
+    asked = (str(reading.run.path), reading.run.rank, view.value("window"), view.value("moment"), layers)
+    pinned: tuple[object, Film] | None = st.session_state.get("flow.film")
     if pinned is None or pinned[0] != asked:
         ahead = moments_of(reading, (moment.update, min(moment.update + most, reading.windows[1] + 1)))
-        pinned = (asked, ahead[:most], len(ahead) > most)
+        start = next((place for place, one in enumerate(ahead) if one.event == moment.event), 0)
+        pinned = (asked, Film(tuple(ahead[:most]), start, len(ahead) > most))
         st.session_state["flow.film"] = pinned
-    _, moments, ends_early = pinned
-    start = next((place for place, one in enumerate(moments) if one.event == moment.event), 0)
-    return Film(tuple(moments), start, ends_early)
+    return pinned[1]
 
 
 def moments_of(reading: Reading, windows: Span) -> list[Moment]:

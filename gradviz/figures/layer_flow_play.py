@@ -44,7 +44,7 @@ def plot_layer_flow_play(
         (flow, pen.traces(flow, layer_card(flow, facts, language=language, lines=lines)))
         for flow, facts in shown
     ]
-    start = min(max(start, 0), len(films) - 1)
+    start = min(sum(bool(flow.recorded.any()) for flow, _ in moments[: max(start, 0)]), len(films) - 1)
     sentence = text("figure.layer_flow_play.sentence", language, count=len(films))
     figure = sheet(_title(films, language), sentence, height=pen.height + _CONTROLS)
     used = [_is_used([traces[place] for _, traces in films], pen) for place in range(len(films[0][1]))]
