@@ -110,6 +110,7 @@ def _choose(runs: Mapping[str, RunSummary]) -> list[str]:
     chosen = _chosen(runs)
     view.keep("runs", chosen)
     options = list(dict.fromkeys([*chosen, *islice(runs, MENU_LENGTH)]))
+    names = _names({run_id: runs[run_id] for run_id in options})  # options are found by their label
     return pick_several(
         "runs",
         say("compare.runs"),
@@ -117,6 +118,7 @@ def _choose(runs: Mapping[str, RunSummary]) -> list[str]:
         default=chosen,
         most=MOST_RUNS,
         hint=say("compare.runs_help"),
+        shown=names.__getitem__,
     )
 
 
@@ -164,7 +166,7 @@ def _opened(run_id: str, name: str, summary: RunSummary) -> Member | None:
     """The run, if it can be read and has anything to read; else a sentence."""
     try:
         reading = Reading.of(open_summary(summary))
-        if reading.run.updates is not None:
+        if reading.run.updates is not None or reading.run.last_event is not None:
             return Member(run_id, name, reading)
     except GradvizError as error:
         st.warning(say("compare.cannot", run=name, reason=str(error)), icon=":material/report:")
