@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import streamlit as st
-from dashboard_accumulation_choice import MOST_LAYERS, WHOLE_MODEL, Choice
+from dashboard_accumulation_choice import MOST_LAYERS, WHOLE_MODEL, Choice, first_layers
 from dashboard_accumulation_counts import counts
 from dashboard_accumulation_findings import finding_marks, findings_part
 from dashboard_accumulation_pictures import (
@@ -78,8 +78,7 @@ class Lengths:
 
 def headline(reading: Reading, choice: Choice) -> None:
     """A few numbers of the whole run, each with its sentence."""
-    layers = choice.layers
-    found = counts(reading, layers)
+    found = counts(reading, choice.layers, first_layers(reading)[0])
     record = found.record
     shown = {
         "windows": str(len(record.update)),
@@ -91,8 +90,8 @@ def headline(reading: Reading, choice: Choice) -> None:
     with st.container(horizontal=True, gap="medium"):
         for name, value in shown.items():
             st.metric(say(f"headline.{name}"), value, help=say(f"headline_help.{name}"), width=METRIC_WIDTH)
-    if found.layers < len(layers):
-        st.caption(say("accumulation.counted_few", layers=found.layers, chosen=len(layers)))
+    if found.layer is not None:
+        st.caption(say("accumulation.counted_few", layer=found.layer))
 
 
 def sawtooth_part(reading: Reading, choice: Choice) -> None:
@@ -146,7 +145,8 @@ def waterfall_part(reading: Reading, part: Part, choice: Choice) -> None:
 
 def over_time_part(reading: Reading, part: Part, choice: Choice) -> None:
     """Do micro-batches agree, and how much noise is there, over the whole run?"""
-    wanted = [part.group, _chosen(choice), choice.series[0]]
+    few = Group(say_plain("accumulation.some_weights"), tuple(first_layers(reading)))
+    wanted = [part.group, few]  # not what was chosen: what was read once is not read again
     sizes = [len(reading.layers) if one is None else len(one.layers) for one in wanted]
     place = next((place for place, size in enumerate(sizes) if is_readable(reading, size)), None)
     if place is None:

@@ -18,7 +18,7 @@ MOST_LAYERS = 6  # lines that one picture can tell apart
 MOST_SERIES = 12  # panels under each other
 FIRST_LAYERS = 3
 FIRST_WINDOWS = 16  # windows shown until the reader chooses: as many teeth as a screen shows well
-ROWS = 1_000_000  # that the pictures of one answer may be made of
+ROWS = 500_000  # that the pictures of one answer may be made of
 WHOLE_MODEL = "*"
 OVERLAY, PANELS = "overlay", "panels"
 
@@ -117,7 +117,7 @@ def _ask_series(reading: Reading) -> dict[str, Group]:
             "layer",
             say("choose.layers"),
             reading.layers,
-            default=[] if chosen else _first_layers(reading),
+            default=[] if chosen else first_layers(reading),
             most=MOST_SERIES,
             hint=say("choose.layers_help", most=MOST_SERIES),
         )
@@ -153,7 +153,7 @@ def _shown(name: str, groups: dict[str, Group]) -> str:
     return say_plain("accumulation.group", name=label, count=len(groups[name].layers))
 
 
-def _first_layers(reading: Reading) -> list[str]:
+def first_layers(reading: Reading) -> list[str]:
     """First, middle and last weight of the model: the spread of depths says more than three neighbours."""
     weights = [name for name in reading.layers if name.endswith("weight")]
     weights = weights if len(weights) >= FIRST_LAYERS else reading.layers
@@ -165,7 +165,7 @@ def _first_look(reading: Reading, layers: tuple[str, ...]) -> Span:
     """The last windows; of a run that broke before them, the windows around the first that is not finite."""
     first, last = reading.windows
     start = max(last - FIRST_WINDOWS + 1, first)
-    broken = counts(reading, layers).first_broken
+    broken = counts(reading, layers, first_layers(reading)[0]).first_broken
     if broken is not None and broken <= start:
         start = max(broken - FIRST_WINDOWS // 2, first)
     return start, min(start + FIRST_WINDOWS - 1, last)

@@ -10,15 +10,15 @@ from dashboard_reading import KEPT, Reading, events
 from gradviz.analysis.window_counts import COLUMNS, PHASES, WindowCounts, window_counts
 from gradviz.store import Run
 
-ROWS = 2_000_000  # read for them at most: of fewer layers than were chosen, if need be
+ROWS = 600_000  # read for them at most, of all layers together
 
 
 @dataclass(frozen=True)
 class Counts:
-    """`layers` of those asked for were looked at: all, unless the run is very long."""
+    """`layer` is the only one that was looked at, where the run is too long for all that were asked for."""
 
     record: WindowCounts
-    layers: int
+    layer: str | None
 
     @property
     def first_broken(self) -> int | None:
@@ -27,11 +27,14 @@ class Counts:
         return int(broken[0]) if len(broken) else None
 
 
-def counts(reading: Reading, layers: tuple[str, ...]) -> Counts:
-    """The windows of the whole run, and how they stand in as many of `layers` as may be read."""
-    each = max(len(events(reading.stamp, reading.run)), 1)
-    few = layers[: max(ROWS // each, 1)]
-    return Counts(_counts(reading.stamp, reading.run, few), len(few))
+def counts(reading: Reading, layers: tuple[str, ...], instead: str) -> Counts:
+    """The windows of the whole run, and how they stand in `layers`; of a long run in the layer `instead`.
+
+    That one does not change with the choice: what was read once is not read again.
+    """
+    if len(layers) * len(events(reading.stamp, reading.run)) <= ROWS:
+        return Counts(_counts(reading.stamp, reading.run, layers), None)
+    return Counts(_counts(reading.stamp, reading.run, (instead,)), instead)
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)

@@ -29,9 +29,11 @@ from gradviz.figures.noise_over_time import plot_noise_over_time
 from gradviz.store import Run
 
 POINTS = 6000  # of all teeth of a picture together
-STORY_ROWS = 1_000_000  # that a picture of the whole run may be made of
-PIECES = 24  # places of a long run that are read instead
+STORY_ROWS = 300_000  # that a picture of the whole run is made of, or
+SPREAD_ROWS = 100_000  # that it is made of where there are more
+PIECES = 12  # places of a longer run that are read instead
 SEGMENT = 4096  # events that are read for one of them, at least: rows are stored so many together
+READ_ROWS = 1_000_000  # that may be read for it
 
 
 def ledger(reading: Reading, layers: tuple[str, ...] | None, updates: Span | None) -> WindowLedger:
@@ -62,7 +64,7 @@ def draw_noise_over_time(reading: Reading, group: Group | None, language: Langua
 def is_readable(reading: Reading, layers: int) -> bool:
     """Whether rows of so many layers can be read all over the run, or at enough places of it."""
     everywhere = layers * len(events(reading.stamp, reading.run)) <= STORY_ROWS
-    return everywhere or layers * SEGMENT * PIECES <= STORY_ROWS
+    return everywhere or layers * SEGMENT * PIECES <= READ_ROWS
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
@@ -106,8 +108,9 @@ def _draw_waterfall(
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
 def _draw_noise_over_time(stamp: int, _run: Run, group: Group | None, language: Language) -> Picture:
     layers = None if group is None else group.layers
-    room = STORY_ROWS // len(_run.layers if layers is None else layers)
-    updates = spread_updates(events(stamp, _run), most=room, pieces=PIECES)
+    known, count = events(stamp, _run), len(_run.layers if layers is None else layers)
+    few = count * len(known) <= STORY_ROWS
+    updates = None if few else spread_updates(known, most=SPREAD_ROWS // count, pieces=PIECES)
     story = run_story(_run, layers=layers, updates=updates)
     record = noise_over_time(story, layer=None if group is None else group.name)
     return Picture.of(plot_noise_over_time(record, language=language), record)
