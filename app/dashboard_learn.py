@@ -12,6 +12,7 @@ from dashboard_learn_pictures import (
     draw_toy_loss,
     draw_toy_path,
     draw_toy_sawtooth,
+    draw_toy_window,
     lessons_of,
     toy_of,
 )
@@ -63,7 +64,7 @@ def ask() -> ToyLoop:
         micro_steps=micro_steps,
         batch=int(pick_one("batch", say("learn.choose.batch"), BATCHES, str, default="4")),
         rate=float(pick_one("rate", say("learn.choose.rate"), RATES, str, default="0.25")),
-        noise=float(pick_one("noise", say("learn.choose.noise"), NOISES, str, default="1")),
+        noise=float(pick_one("noise", say("learn.choose.noise"), NOISES, str, default="0.5")),
         mistakes=mistakes,
         seed=_seed(),
     )
@@ -111,13 +112,16 @@ def code_part(loop: ToyLoop) -> None:
     st.markdown(f"**{say('learn.code')}**")
     st.caption(say("learn.code_right") if is_right else say("learn.code_wrong"))
     st.code(as_text(lines), language="python" if is_right else "diff", wrap_lines=True)
-    st.markdown(f"**{say('learn.update')}**")
+    st.caption(say("learn.update"))
     st.latex(update_formula(loop))
 
 
 def lessons_part(loop: ToyLoop) -> None:
     """What is to be seen now, in numbers of this very training."""
-    for lesson in lessons_of(loop):
+    lessons = lessons_of(loop)
+    if len(lessons) > 1 and lessons[0].is_wrong:
+        st.caption(say("learn.alone"))
+    for lesson in lessons:
         numbers = {name: number(value) for name, value in lesson.numbers.items()}
         show = st.warning if lesson.is_wrong else st.success if lesson.code == "right" else st.info
         show(say(f"learn.lesson.{lesson.code}", **numbers))
@@ -145,3 +149,8 @@ def build_up_part(loop: ToyLoop) -> None:
     scales = {"start": toy.reference[0], "end": toy.reference[-1]}
     numbers = {name: number(toy.noise_scale(weights)) for name, weights in scales.items()}
     st.caption(say("learn.noise_now", samples=number(loop.micro_steps * loop.batch), **numbers))
+
+
+def window_part(loop: ToyLoop) -> None:
+    """The last window of the first epoch, micro-step by micro-step."""
+    show_picture("learn.window", draw_toy_window(loop, language()))

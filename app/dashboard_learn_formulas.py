@@ -7,16 +7,16 @@ from gradviz.analysis.toy_loop import Mistake, ToyLoop
 WRONG = "#EE6677"  # the red of the pictures
 
 FORMULAS = {
-    "window": r"G_k = g_1 + \dots + g_k, \qquad w \leftarrow w - \eta\, G_n, \qquad G_0 = 0",
+    "window": r"\begin{aligned} G_0 &= 0, \quad G_k = g_1 + \dots + g_k \\ w &\leftarrow w - \eta\, G_n \end{aligned}",
     "division": r"\nabla L = \frac{1}{n} \sum_{k=1}^{n} \nabla L_k"
     r"\quad\Longrightarrow\quad g_k = \nabla \frac{L_k}{n}",
-    "reset": r"w_{t+1} = w_t - \eta \sum_{s \le t} \nabla L^{(s)}(w_s)"
-    r"\quad\Longleftrightarrow\quad w_{t+1} - w_t = (w_t - w_{t-1}) - \eta\, \nabla L^{(t)}(w_t)",
+    "reset": r"\begin{aligned} w_{t+1} &= w_t - \eta \sum_{s \le t} \nabla L^{(s)}(w_s) \\"
+    r"\Longleftrightarrow\quad w_{t+1} - w_t &= (w_t - w_{t-1}) - \eta\, \nabla L^{(t)}(w_t) \end{aligned}",
     "short": r"\frac{1}{n} \sum_{k=1}^{m} \nabla L_k = \frac{m}{n} \cdot \frac{1}{m} \sum_{k=1}^{m} \nabla L_k",
     "tokens": r"\frac{1}{n} \sum_{k=1}^{n} \frac{1}{T_k} \sum_{i=1}^{T_k} \ell_{ki}"
-    r"\;\neq\; \frac{1}{T_1 + \dots + T_n} \sum_{k=1}^{n} \sum_{i=1}^{T_k} \ell_{ki}",
-    "noise": r"\lVert G_n \rVert^2 \approx n^2 \lVert g \rVert^2 + n\, \sigma^2,"
-    r"\qquad B_{noise} = \frac{\operatorname{tr} \Sigma}{\lVert g \rVert^2}",
+    r"\;\neq\; \frac{\sum_k \sum_i \ell_{ki}}{T_1 + \dots + T_n}",
+    "noise": r"\begin{aligned} \mathbb{E}\, \lVert G_n \rVert^2 &= n^2 \lVert g \rVert^2 + n\, \sigma^2 \\"
+    r"B_{noise} &= \operatorname{tr} \Sigma \,/\, \lVert \nabla L \rVert^2 \end{aligned}",
     "clipping": r"G \leftarrow G \cdot \min\!\left(1, \frac{c}{\lVert G \rVert}\right)",
 }
 

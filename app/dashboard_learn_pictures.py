@@ -6,13 +6,13 @@ import streamlit as st
 from dashboard_reading import KEPT, Picture
 from dashboard_words import Language
 
-from gradviz.analysis import build_up, sawtooth
+from gradviz.analysis import build_up, sawtooth, waterfall
 from gradviz.analysis.accumulation_toy import AccumulationToy, accumulation_toy
 from gradviz.analysis.toy_lessons import ToyLesson, is_diverging, toy_lessons
 from gradviz.analysis.toy_loop import ToyLoop
 from gradviz.analysis.toy_path import toy_path
 from gradviz.analysis.toy_rows import TOY_LAYER
-from gradviz.figures import plot_build_up, plot_sawtooth
+from gradviz.figures import plot_build_up, plot_sawtooth, plot_waterfall
 from gradviz.figures.toy_path import plot_toy_loss, plot_toy_path
 
 
@@ -55,3 +55,11 @@ def draw_toy_loss(loop: ToyLoop, language: Language) -> Picture:
     """Its loss, update by update."""
     record = toy_path(toy_of(loop))
     return Picture.of(plot_toy_loss(record, language=language), record)
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
+def draw_toy_window(loop: ToyLoop, language: Language) -> Picture:
+    """The last window of its first epoch, which is the short one where there are short ones."""
+    toy = toy_of(loop)
+    record = waterfall(toy.gradients, update=toy.end_of_epoch, layer=TOY_LAYER, events=toy.events)
+    return Picture.of(plot_waterfall(record, language=language), record)

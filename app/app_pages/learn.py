@@ -10,24 +10,21 @@ from dashboard_sections import page_head, section
 with page_head("learn"):
     st.space(size="stretch")
 chapter = parts.tour()
-said, shown = st.columns([4, 7], gap="large")
-with said:
-    with section("learn.chapter", heading=False):
-        parts.chapter_part(chapter)
-    with st.container(border=True):
-        loop = parts.ask()
-    with section("learn.code", heading=False):
-        parts.code_part(loop)
+said, coded = st.columns([5, 6], gap="large")
+asked, shown = st.columns([3, 8], gap="large")
+with said, section("learn.chapter", heading=False):
+    parts.chapter_part(chapter)
+with asked, st.container(border=True):
+    loop = parts.ask()
+with coded, section("learn.code", heading=False):
+    parts.code_part(loop)
 with shown:
     with section("learn.now", heading=False):
         parts.lessons_part(loop)
     with section("learn.sawtooth", heading=False):
         parts.sawtooth_part(loop)
-left, right = st.columns(2, gap="large")
-with left, section("learn.path", heading=False):
-    parts.path_part(loop)
-with right, section("learn.loss", heading=False):
-    parts.loss_part(loop)
-with left, section("learn.build_up", heading=False):
-    parts.build_up_part(loop)
+for pair in ((parts.path_part, parts.loss_part), (parts.build_up_part, parts.window_part)):
+    for column, part in zip(st.columns(2, gap="large"), pair, strict=True):
+        with column, section("learn.picture", heading=False):
+            part(loop)
 view.publish(*parts.PARAMETERS)

@@ -57,6 +57,11 @@ class AccumulationToy:
         return _least(self.everything, np.ones(len(self.everything.labels)))
 
     @property
+    def end_of_epoch(self) -> int:
+        """The last update of the first epoch: the short one where there are short ones."""
+        return WINDOWS - 1
+
+    @property
     def gap(self) -> float:
         """The largest difference of a weight between the loop and the large batch."""
         return float(np.abs(self.weights - self.reference).max())

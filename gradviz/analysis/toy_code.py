@@ -47,10 +47,10 @@ def _tokens(are_unequal: bool) -> list[CodeLine]:
 
 
 def _loss(are_unequal: bool) -> list[CodeLine]:
-    mean = _indented(3, "loss = mse_loss(model(inputs), labels) / 2")
+    mean = _indented(3, "loss = loss_fn(model(inputs), labels)")
     if not are_unequal:
         return [CodeLine(mean, "plain")]
-    total = _indented(3, 'loss = mse_loss(model(inputs), labels, reduction="sum") / 2')
+    total = _indented(3, 'loss = loss_fn(model(inputs), labels, reduction="sum")')
     return [CodeLine(mean, "wrong"), CodeLine(total, "right")]
 
 

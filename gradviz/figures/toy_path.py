@@ -9,7 +9,7 @@ from gradviz.analysis.toy_path import ToyPath
 from gradviz.figures.canvas import hover, no_hover, sheet
 from gradviz.figures.numbers import number
 from gradviz.figures.palette import BLUE, GREEN, NEUTRAL, RED, YELLOW, faded
-from gradviz.figures.value_axis import Floats
+from gradviz.figures.value_axis import Floats, value_axis
 from gradviz.texts import text
 
 COINCIDE = 1e-9
@@ -96,11 +96,9 @@ def plot_toy_loss(toy_path: ToyPath, *, language: str = "en") -> go.Figure:
         figure.add_hline(toy_path.least, line={"color": NEUTRAL, "width": 1, "dash": "dot"})
     figure.update_layout(showlegend=True, margin={"b": 90})
     figure.update_xaxes(title_text=text("figure.toy_loss.x", language), dtick=5)
-    figure.update_yaxes(
-        title_text=text("figure.word.loss", language), type="log", exponentformat="e", dtick="D2"
-    )
-    if float(toy_path.loss.max()) > 1e3 * float(toy_path.loss.min()):
-        figure.update_yaxes(dtick=None, nticks=7)
+    losses = np.concatenate([toy_path.loss, toy_path.reference_loss, [toy_path.least]])
+    axis = value_axis(losses, np.zeros(len(losses), dtype=np.int64), log=True)
+    figure.update_yaxes(axis.layout | {"title": {"text": text("figure.word.loss", language)}})
     return figure
 
 
