@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gradviz.cli.formats import Format, Table
+from gradviz.cli.options import Folder, Json, NoBrowser, Port, RunsIn
 from gradviz.errors import GradvizError
 from gradviz.schema import Level
 
@@ -19,18 +20,6 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Folder = Annotated[
-    Path | None,
-    typer.Argument(metavar="[DIR]", help="Folder of runs.", show_default="$GRADVIZ_DIR or ./gradviz_runs"),
-]
-RunsIn = Annotated[
-    Path | None,
-    typer.Option("--dir", help="Folder to look for the name in.", show_default="your runs and the samples"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Port = Annotated[int | None, typer.Option(help="Port.", show_default="the first free one from 8501 on")]
-NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address, open no browser.")]
 
 
 def main() -> None:
@@ -241,9 +230,16 @@ def demo(
 
 
 @application.command()
-def doctor(folder: Folder = None, json: Json = False) -> None:
-    """Check this installation and say what to do about what is missing; exit code 1 on a problem."""
+def doctor(
+    folder: Folder = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Remove stray temporary files and write missing overviews.")
+    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every page of every run.")] = False,
+    json: Json = False,
+) -> None:
+    """Check this installation and the runs, and say what to do; exit code 1 on a problem or damage."""
     from gradviz.cli.doctor import print_checks
 
-    if not print_checks(folder, as_json=json):
+    if not print_checks(folder, fix=fix, verify=verify, as_json=json):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`gradviz doctor`: is this installation whole, and can this machine record?"""
+"""`gradviz doctor`: is this installation whole, can this machine record, and what is wrong with the runs?"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from gradviz import namesake
+from gradviz.cli.doctor_runs import is_harmful, print_treated, treat
 from gradviz.cli.terminal import print_json, print_table, say
 from gradviz.errors import GradvizError
 
@@ -38,12 +39,15 @@ class Check:
     advice: str = ""
 
 
-def print_checks(folder: Path | None, *, as_json: bool) -> bool:
-    """Print every check; True when none is a problem."""
+def print_checks(folder: Path | None, *, fix: bool, verify: bool, as_json: bool) -> bool:
+    """Print every check and what is wrong with the runs; True when nothing is in the way or lost."""
     checks = list(all_checks(folder))
-    healthy = all(check.verdict is not Verdict.PROBLEM for check in checks)
+    place = folder_of(folder)
+    treated = treat(place, fix=fix, read_all=verify)
+    healthy = all(check.verdict is not Verdict.PROBLEM for check in checks) and not is_harmful(treated)
     if as_json:
-        print_json({"ok": healthy, "checks": [asdict(check) for check in checks]})
+        runs = [one.as_json() for one in treated]
+        print_json({"ok": healthy, "checks": [asdict(check) for check in checks], "runs": runs})
         return healthy
     print_table(("check", "", "found"), ((check.name, check.verdict.value, check.found) for check in checks))
     for check in checks:
@@ -51,7 +55,15 @@ def print_checks(folder: Path | None, *, as_json: bool) -> bool:
             say(
                 f"{check.name}: {check.advice}", style="red" if check.verdict is Verdict.PROBLEM else "yellow"
             )
+    print_treated(place, treated)
     return healthy
+
+
+def folder_of(folder: Path | None) -> Path:
+    """The folder asked for, else the one that runs are recorded to; absolute."""
+    from gradviz.store.places import default_folder
+
+    return (folder or default_folder()).expanduser().absolute()
 
 
 def all_checks(folder: Path | None) -> Iterator[Check]:
@@ -131,9 +143,7 @@ def check_dashboard() -> Check:
 
 def check_folder(folder: Path | None) -> Iterator[Check]:
     """Runs can be written to the folder (while it is not there: to where it will be made), and locked."""
-    from gradviz.store.places import default_folder
-
-    place = (folder or default_folder()).expanduser().absolute()
+    place = folder_of(folder)
     there = next(p for p in (place, *place.parents) if p.exists())
     found = str(place) if there == place else f"{place} (not there yet)"
     try:

@@ -6,6 +6,7 @@ import fcntl
 import importlib.metadata
 import json
 import platform
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from gradviz.cli import doctor
 from gradviz.cli.doctor import Check, Verdict
+from gradviz.store import sample_folder
 from tests.cli.conftest import Command
 
 
@@ -139,3 +141,43 @@ def test_a_missing_dashboard_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     monkeypatch.setattr(dashboard, "__file__", str(tmp_path / "gradviz" / "cli" / "dashboard.py"))
     assert doctor.check_dashboard().verdict is Verdict.PROBLEM
+
+
+def copied_sample(folder: Path) -> Path:
+    sample = next(path.parent for path in sorted(sample_folder().glob("*/run.json")))
+    return Path(shutil.copytree(sample, folder / sample.name))
+
+
+def test_a_stray_file_is_told_first_and_removed_when_asked(gradviz: Command, tmp_path: Path) -> None:
+    run = copied_sample(tmp_path)
+    stray = run / "gradients" / "rank=0" / ".part-000000000000-000000000001.parquet.tmp"
+    stray.write_bytes(b"half")
+    told = gradviz("doctor", tmp_path)
+    assert told.code == 0
+    assert stray.exists()
+    assert "gradviz doctor --fix" in told.out
+    mended = gradviz("doctor", tmp_path, "--fix", "--json")
+    (one,) = json.loads(mended.out)["runs"]
+    assert (mended.code, one["kind"], one["outcome"], one["run"]) == (0, "temporary", "mended", str(run))
+    assert not stray.exists()
+    assert "Nothing is wrong with the runs" in gradviz("doctor", tmp_path, "--verify").out
+
+
+def test_damage_is_exit_code_1(gradviz: Command, tmp_path: Path) -> None:
+    run = copied_sample(tmp_path)
+    part = next((run / "gradients" / "rank=0").glob("part-*.parquet"))
+    part.write_bytes(b"garbage")
+    answer = gradviz("doctor", tmp_path, "--fix", "--json")
+    assert answer.code == 1
+    told = json.loads(answer.out)
+    assert told["ok"] is False
+    assert ("damaged", "left alone") in {(one["kind"], one["outcome"]) for one in told["runs"]}
+    assert part.read_bytes() == b"garbage"
+
+
+def test_mending_that_fails_is_said(gradviz: Command, tmp_path: Path) -> None:
+    run = copied_sample(tmp_path)
+    (run / ".run.json.tmp").mkdir()  # looks like one of ours, and cannot be unlinked
+    answer = gradviz("doctor", tmp_path, "--fix")
+    assert answer.code == 1
+    assert "cannot be mended" in answer.out
