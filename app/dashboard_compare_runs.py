@@ -135,8 +135,9 @@ def _show(
     st.markdown("  \n".join(_standing(names[run_id], one) for run_id, one in summaries.items()))
     members = [member for run_id, one in summaries.items() if (member := _opened(run_id, names[run_id], one))]
     top = st.container()
-    if len(members) > 1:
-        draw(members)
+    drawn = [member for member in members if _has_rows(member)]
+    if len(drawn) > 1:
+        draw(drawn)
     elif len(listed) < 2:
         st.info(say("compare.more" if len(listed) else "compare.none"), icon=":material/compare_arrows:")
     with top:  # filled last: a page that fails its checksum is found when it is read
@@ -163,18 +164,23 @@ def _standing(name: str, summary: RunSummary) -> str:
 
 
 def _opened(run_id: str, name: str, summary: RunSummary) -> Member | None:
-    """The run, if it can be read and has anything to read; else a sentence."""
+    """The run, if it can be opened; else a sentence."""
     try:
-        reading = Reading.of(open_summary(summary))
-        if reading.run.updates is not None or reading.run.last_event is not None:
-            return Member(run_id, name, reading)
+        return Member(run_id, name, Reading.of(open_summary(summary)))
     except GradvizError as error:
         st.warning(say("compare.cannot", run=name, reason=str(error)), icon=":material/report:")
     except OSError:
         st.warning(say("compare.gone", run=name), icon=":material/report:")
-    else:
-        st.info(say("compare.nothing_yet", run=name), icon=":material/hourglass_empty:")
     return None
+
+
+def _has_rows(member: Member) -> bool:
+    """Whether there is anything to draw of a run; where there is not, that is said."""
+    run = member.reading.run
+    if run.updates is not None or run.last_event is not None:
+        return True
+    st.info(say("compare.nothing_yet", run=member.name), icon=":material/hourglass_empty:")
+    return False
 
 
 def _damage(member: Member) -> None:
