@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gradviz.figures import plot_layer_flow as plot_layer_flow
     from gradviz.figures import plot_sawtooth as plot_sawtooth
     from gradviz.figures import plot_waterfall as plot_waterfall
+    from gradviz.notebook import show as show
     from gradviz.recording import Recorder as Recorder
     from gradviz.recording import verify_accumulation as verify_accumulation
     from gradviz.recording import watch as watch
@@ -48,6 +49,7 @@ _HOME = {
     "plot_layer_flow": "gradviz.figures",
     "plot_sawtooth": "gradviz.figures",
     "plot_waterfall": "gradviz.figures",
+    "show": "gradviz.notebook",
     "verify_accumulation": "gradviz.recording",
     "watch": "gradviz.recording",
 }

@@ -13,6 +13,7 @@ from typing import Any
 from gradviz.errors import RunFormatError, RunNotFoundError
 from gradviz.schema import FORMAT_MARK, RunState
 from gradviz.store import manifest as manifests
+from gradviz.store.inline import facts_html, rows_html
 from gradviz.store.mirror import copies_at
 from gradviz.store.rank_files import ranks_named, ranks_of
 from gradviz.store.standing import standing_of
@@ -40,8 +41,44 @@ class RunSummary:
     reason: str | None = None
     ranks: tuple[int, ...] = (0,)
 
+    def _repr_html_(self) -> str:
+        """What is known of the run, for a notebook."""
+        facts = {
+            "state": self.state.value + (f" ({self.reason})" if self.reason else ""),
+            "started": f"{self.created:%Y-%m-%d %H:%M} UTC",
+            "model": self.model_class or None,
+            "layers": self.layers,
+            "windows": self.updates or 0,
+            "micro-steps declared": self.accumulation_steps,
+            "ranks": len(self.ranks) if len(self.ranks) > 1 else None,
+            "events dropped": self.dropped or None,
+            "problem": self.problem,
+            "folder": self.path,
+        }
+        return facts_html(self.name, facts)
 
-def list_runs(folder: str | Path) -> list[RunSummary]:
+
+class RunList(list[RunSummary]):
+    """Runs, newest first; a table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        heads = ("run", "state", "started", "model", "layers", "windows", "problem")
+        rows = (
+            (
+                one.name,
+                one.state.value,
+                f"{one.created:%Y-%m-%d %H:%M}",
+                one.model_class,
+                one.layers,
+                one.updates,
+                one.problem,
+            )
+            for one in self
+        )
+        return rows_html(heads, rows)
+
+
+def list_runs(folder: str | Path) -> RunList:
     """List the runs at or below a folder, newest first; foreign folders are ignored, links not followed.
 
     A run that cannot be opened (damaged `run.json`, newer format) is listed with its `problem`. Of an fsspec
@@ -50,7 +87,7 @@ def list_runs(folder: str | Path) -> list[RunSummary]:
     place = copies_at(folder) if isinstance(folder, str) and is_url(folder) else Path(folder)
     folders = _run_folders(place, DEPTH)
     found = [summary for path, names in folders if (summary := _summary(path, names)) is not None]
-    return sorted(found, key=lambda summary: (summary.created, summary.path.name), reverse=True)
+    return RunList(sorted(found, key=lambda summary: (summary.created, summary.path.name), reverse=True))
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[tuple[Path, list[str]]]:

@@ -13,6 +13,8 @@ from gradviz.errors import DamagedPartError
 from gradviz.store import manifest as manifests
 from gradviz.store.all_ranks import AllRanks
 from gradviz.store.frames import LayerOrder, layer_frame
+from gradviz.store.inline import facts_html
+from gradviz.store.listing import list_runs
 from gradviz.store.mirror import Copy
 from gradviz.store.ranked_run import RankedRun
 from gradviz.store.rows import RunRows
@@ -35,6 +37,11 @@ class LoadedRun(RankedRun):
         sets = [parts for rows in self._of_each() for parts in (rows.gradient_parts, rows.overview_parts)]
         names = [(parts.rank, name) for parts in sets for name in parts.names() if name[0] != "."]
         return (str(self.path), self.rank, manifests.stamp(self.path), tuple(names))
+
+    def _repr_html_(self) -> str:
+        """What is known of the run, for a notebook."""
+        known = list_runs(self.path)
+        return known[0]._repr_html_() if known else facts_html(self.path.name, {"folder": self.path})
 
     def _shown(self) -> RunRows | AllRanks:
         """What answers: the rows of one rank, or those of all together."""
