@@ -19,6 +19,7 @@ from gradviz.analysis import (
     thin_windows,
 )
 from gradviz.analysis.groups import Group, module_tree, rolled_up
+from gradviz.analysis.heat_map import block_columns
 from gradviz.analysis.heat_map_rows import RowOrder, head, narrowed, ordered, worst_levels
 from gradviz.figures import plot_heat_map, plot_sawtooth
 from gradviz.figures.heat_map_strip import with_outline
@@ -112,7 +113,8 @@ def _heat_map(reading: Reading, layers: list[str], groups: tuple[Group, ...], ch
     columns = min(max(CELLS // max(len(groups), 1), LEAST_COLUMNS), MOST_COLUMNS)
     together, table = (None, None) if choice.depth is None else (groups, run.layers)
     if is_long(reading, updates, len(reading.layers)):
-        blocks = narrowed(run.overview(), layers, updates)
+        wanted = block_columns(choice.statistic)
+        blocks = narrowed(run.overview(updates=updates, columns=wanted, most_blocks=columns), layers, updates)
         return heat_map(blocks, statistic=choice.statistic, columns=columns, groups=together, table=table)
     wanted = [*NEEDED, choice.statistic]
     taken = run.gradients(layers=layers, updates=updates, phases="update", columns=wanted)

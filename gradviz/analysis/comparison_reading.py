@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradviz.analysis.comparison_clock import RunClock, run_clock
-from gradviz.analysis.frames import Flags, Floats, Statistic, integers
-from gradviz.analysis.heat_map import HeatMap, heat_map, heat_map_of_updates
+from gradviz.analysis.frames import Flags, Floats, Statistic
+from gradviz.analysis.heat_map import HeatMap, block_columns, heat_map, heat_map_of_updates
 
 if TYPE_CHECKING:
     from gradviz.store import Run
@@ -104,12 +104,7 @@ def _every_update(
 
 
 def _blocks(run: Run, statistic: Statistic, layers: list[str], updates: tuple[int, int] | None) -> HeatMap:
-    rows = run.overview()
-    if updates is not None:
-        within = (integers(rows, "last_update") >= updates[0]) & (
-            integers(rows, "first_update") <= updates[1]
-        )
-        rows = rows[within]
+    rows = run.overview(updates=updates, columns=block_columns(statistic))
     rows = rows[rows["layer"].isin(layers).to_numpy()]
     rows = rows.assign(layer=rows["layer"].cat.set_categories(layers))
     return heat_map(rows, statistic=statistic, columns=EVERY_COLUMN)

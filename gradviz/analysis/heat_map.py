@@ -114,6 +114,11 @@ def heat_map(
     return _gathered(_names(overview), addends, statistic, columns, groups, table)
 
 
+def block_columns(statistic: Statistic) -> list[str]:
+    """The columns of `Run.overview()` that `heat_map` needs."""
+    return ["count", "nonfinite", f"{statistic}_sum", f"{statistic}_max", "l2_squares_sum"]
+
+
 def heat_map_of_updates(
     gradients: pd.DataFrame,
     *,

@@ -17,6 +17,7 @@ from gradviz.analysis import (
     sawtooth,
     thin_windows,
 )
+from gradviz.analysis.heat_map import block_columns
 from gradviz.errors import GradvizError
 from gradviz.figures import plot_build_up, plot_heat_map, plot_layer_flow, plot_sawtooth
 from gradviz.figures.wording import without_words, words_of
@@ -98,7 +99,8 @@ class Album:
             rows = self.run.gradients(phases="update", columns=wanted)
             record = heat_map_of_updates(rows, columns=columns, events=self.events)
         else:
-            record = heat_map(self.run.overview(), columns=columns)
+            blocks = self.run.overview(columns=block_columns("l2"), most_blocks=columns)
+            record = heat_map(blocks, columns=columns)
         return picture(plot_heat_map(most_changing(record, LAYERS), language=self.language))
 
     def flow(self, worst: Finding | None) -> Picture:
