@@ -30,6 +30,10 @@ from gradviz.figures.comparison_curves import plot_compared_curves
 from gradviz.figures.comparison_map import plot_difference_map
 from gradviz.store import Run
 
+ROWS_TO_PART = (
+    1_000_000  # of each run that are looked at for the first difference; the command line looks at all
+)
+
 Stamps = tuple[int, ...]
 
 
@@ -169,7 +173,7 @@ def _draw_parting(
     language: Language,
 ) -> Picture:
     first, second = (member.reading.run for member in _pair)
-    record = comparison(first, second, runs=names, rtol=tolerance, rows=ROWS_AT_ONCE)
+    record = comparison(first, second, runs=names, rtol=tolerance, rows=ROWS_TO_PART)
     return Picture.of(plot_comparison(record, language=language), record)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradviz.store import Run
 
 RTOL = 1e-5
-ROWS_AT_ONCE = 2_000_000  # of each run in memory
+ROWS_AT_ONCE = 1_000_000  # of each run in memory
 
 
 @dataclass(frozen=True)

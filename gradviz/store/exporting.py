@@ -166,7 +166,10 @@ def _nulls(frame: pd.DataFrame, name: str, values: Any) -> Any:
 def _opened(path: Path, file_format: Format, schema: Any) -> Iterator[Callable[[pd.DataFrame], None]]:
     """What takes one frame after the other."""
     if file_format == "parquet":
-        with pa.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        words = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+        floats = [field.name for field in schema if pa.types.is_floating(field.type)]
+        encodings = {"use_dictionary": words, "use_byte_stream_split": floats}
+        with pa.parquet.ParquetWriter(path, schema, compression="zstd", **encodings) as writer:
             yield lambda frame: writer.write_table(_as_table(frame, schema))
     elif file_format == "csv":
         flat = _flat_schema(schema)
