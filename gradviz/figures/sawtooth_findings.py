@@ -12,11 +12,13 @@ from gradviz.analysis.sawtooth import Sawtooth
 from gradviz.figures.names import escape_plotly, short_name
 from gradviz.figures.palette import BLUE, RED, YELLOW
 from gradviz.figures.sawtooth_pen import Pen
+from gradviz.figures.value_axis import ValueAxis
 from gradviz.schema import Level
 from gradviz.texts import text
 
 COLOURS = {Level.ERROR: RED, Level.WARNING: YELLOW, Level.INFO: BLUE}
 NAMED = 3  # layers that a hover names
+EDGE = 0.04  # of the height of the picture
 
 
 def finding_marks(pen: Pen, one: Sawtooth, marks: Sequence[PlaceMark]) -> None:
@@ -35,7 +37,7 @@ def finding_marks(pen: Pen, one: Sawtooth, marks: Sequence[PlaceMark]) -> None:
 def _stars(pen: Pen, level: Level, colour: str, at: dict[float, list[PlaceMark]]) -> go.Scatter:
     return go.Scatter(
         x=np.array(list(at)),
-        y=np.full(len(at), pen.axis.top),
+        y=np.full(len(at), _height(pen.axis)),
         mode="markers",
         marker={"symbol": "star", "size": 13, "color": colour, "line": {"width": 1, "color": "white"}},
         hovertext=["<br>".join(_told(mark, pen.language) for mark in there) for there in at.values()],
@@ -44,6 +46,13 @@ def _stars(pen: Pen, level: Level, colour: str, at: dict[float, list[PlaceMark]]
         name=text(f"figure.sawtooth.finding_{level}", pen.language),
         legendrank=1900,
     )
+
+
+def _height(axis: ValueAxis) -> float:
+    """Just below the upper edge: beyond it nothing can be pointed at."""
+    if axis.log:
+        return float(axis.top * (axis.bottom / axis.top) ** EDGE)
+    return axis.top - EDGE * (axis.top - axis.bottom)
 
 
 def _place(one: Sawtooth, mark: PlaceMark) -> float | None:
