@@ -49,7 +49,7 @@ def choose_moment(reading: Reading, label: str, *, role: Role = "one") -> Moment
         return None
     known = [moment.name for moment in moments]
     pick = pick_one if len(known) <= FEW else pick_from_menu
-    usual = known[0] if role == "film" else _nearest(known)
+    usual = _nearest(known[::-1] if role == "film" else known)
     chosen = pick(place, say("choose.moment"), known, _label, default=usual)
     return next(moment for moment in moments if moment.name == chosen)
 
@@ -88,7 +88,7 @@ def moments_of(reading: Reading, windows: Span) -> list[Moment]:
 
 
 def _nearest(names: list[str]) -> str:
-    """The window's last micro-step, which shows G_n and g_n; in a shorter window than asked for, too."""
+    """The last micro-step of these, which shows G_n and g_n; in a shorter window than asked for, too."""
     return next((name for name in reversed(names) if name.isdecimal()), names[-1])
 
 
