@@ -6,10 +6,11 @@ import dashboard_view as view
 import streamlit as st
 from dashboard_findings import diagnosis
 from dashboard_heat_map_pictures import Choice, draw_map, groups_of, is_long, layers_of, outlined
-from dashboard_reading import Reading
+from dashboard_reading import Picture, Reading
+from dashboard_saving import draw_picture, picture_head
 from dashboard_sections import show_picture
 from dashboard_widgets import pick_from_menu, pick_one, pick_span, type_text
-from dashboard_words import language, say, say_plain
+from dashboard_words import escape, language, say, say_plain
 
 from gradviz.analysis import STATISTICS, HeatMap
 from gradviz.analysis.groups import tree_depth
@@ -18,7 +19,7 @@ from gradviz.errors import QueryError
 from gradviz.schema import Level
 
 EACH_LAYER = "layers"
-MAP = "heat_map.map"
+MAP, STRIP = "heat_map.map", "heat_map.strip"
 _BARE = (
     "heat_map.bare"  # of the session: the map that was drawn without a frame, so that the browser has its own
 )
@@ -89,7 +90,7 @@ def wanted_layers(reading: Reading, choice: Choice) -> list[str]:
 
 def map_part(reading: Reading, layers: list[str], choice: Choice) -> HeatMap:
     """The map, what it is made of, and what a box or a mark in it leads to."""
-    picture = draw_map(reading, layers, choice, _levels(reading, choice))
+    picture, strip = draw_map(reading, layers, choice, _levels(reading, choice))
     found: HeatMap = picture.record
     if found.unknown.size and found.unknown.all():
         st.info(say("heat_map.unknown"), icon=":material/functions:")
@@ -101,7 +102,7 @@ def map_part(reading: Reading, layers: list[str], choice: Choice) -> HeatMap:
         st.session_state.pop(_BARE, None)
     else:
         st.session_state[_BARE] = identity
-    show_picture(MAP, picture, on_select=lambda: _adopt(found), selection_mode=("box", "points"))
+    _map_and_strip(picture, strip, found)
     if is_long(reading, choice.updates, len(reading.layers)):
         st.caption(say("heat_map.blocks"))
     if found.unknown.any():
@@ -154,27 +155,46 @@ def _levels(reading: Reading, choice: Choice) -> dict[str, Level]:
     return dict(reversed(worst_first))
 
 
+def _map_and_strip(picture: Picture, strip: Picture, found: HeatMap) -> None:
+    """Beside each other, row by row; on a narrow screen one below the other."""
+    if picture.figure is None:
+        show_picture(MAP, picture)
+        return
+    with picture_head(MAP, picture):
+        st.subheader(escape(picture.title), anchor=False, help=say(f"{MAP}.help"), width="content")
+    st.caption(escape(picture.sentence))
+    map_box, strip_box = st.columns([6, 1], gap=None)
+    with map_box:
+        draw_picture(MAP, picture, on_select=lambda: _adopt_box(found), selection_mode="box")
+    with strip_box:
+        draw_picture(STRIP, strip, on_select=lambda: _adopt_marks(found), selection_mode="points")
+
+
 def _drawn_by_hand() -> bool:
-    """Whether the browser shows a selection of its own."""
+    """Whether the browser shows a box of its own."""
     chosen = st.session_state.get(MAP)
-    return chosen is not None and bool(chosen.selection.box or chosen.selection.points)
+    return chosen is not None and bool(chosen.selection.box)
 
 
-def _adopt(found: HeatMap) -> None:
-    """Take over what the reader selected in the map: a box, else marks of the strip."""
-    chosen = st.session_state[MAP].selection
+def _adopt_box(found: HeatMap) -> None:
+    """Take over the box that the reader drew; without one nothing is chosen."""
+    boxes = st.session_state[MAP].selection.box
+    taken = boxed(found, boxes[-1]["x"], boxes[-1]["y"]) if boxes else None
     forget_selection()
-    boxes = [box for box in chosen.box if box["xref"] == "x"]
-    if boxes and (taken := boxed(found, boxes[-1]["x"], boxes[-1]["y"])):
+    if taken is not None:
         rows, (first, last) = taken
         view.touch("from", rows[0])
         view.touch("to", rows[-1])
         view.touch("updates", f"{first}-{last}")
-    elif chosen.points:
-        places = [round(point["y"]) for point in chosen.points]
-        view.touch(
-            "rows", [found.layers[place] for place in places[: view.MAX_VALUES] if place < len(found.layers)]
-        )
+
+
+def _adopt_marks(found: HeatMap) -> None:
+    """Take over the rows whose marks were clicked."""
+    places = [round(point["y"]) for point in st.session_state[STRIP].selection.points]
+    forget_selection()
+    view.touch(
+        "rows", [found.layers[place] for place in places if place < len(found.layers)][: view.MAX_VALUES]
+    )
 
 
 def named(rows: tuple[str, ...]) -> str:

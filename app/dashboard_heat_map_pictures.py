@@ -21,7 +21,7 @@ from gradviz.analysis import (
 from gradviz.analysis.groups import Group, module_tree, rolled_up
 from gradviz.analysis.heat_map import block_columns
 from gradviz.analysis.heat_map_rows import RowOrder, head, narrowed, ordered, worst_levels
-from gradviz.figures import plot_heat_map, plot_sawtooth
+from gradviz.figures import plot_heat_map, plot_row_strip, plot_sawtooth
 from gradviz.figures.heat_map_strip import with_outline
 from gradviz.schema import Level
 from gradviz.store import Run
@@ -69,8 +69,10 @@ def is_long(reading: Reading, updates: Span, layers: int) -> bool:
     return layers * ((reading.run.last_event or 0) + 1) * share > ROWS_AT_ONCE
 
 
-def draw_map(reading: Reading, layers: list[str], choice: Choice, levels: Mapping[str, Level]) -> Picture:
-    """Layers or groups over updates; `record` is the `HeatMap` that is drawn."""
+def draw_map(
+    reading: Reading, layers: list[str], choice: Choice, levels: Mapping[str, Level]
+) -> tuple[Picture, Picture]:
+    """Layers or groups over updates, and the strip beside them; their `record` is the `HeatMap` that is drawn."""
     return _draw_map(reading.stamp, reading, layers, choice, tuple(sorted(levels.items())))
 
 
@@ -93,7 +95,7 @@ def _draw_map(
     _layers: list[str],  # follows from the choice
     choice: Choice,
     levels: tuple[tuple[str, Level], ...],
-) -> Picture:
+) -> tuple[Picture, Picture]:
     groups = groups_of(_layers, choice.depth)
     found = _heat_map(_reading, _layers, groups, choice)
     ranks = worst_levels(groups, dict(levels))
@@ -102,9 +104,10 @@ def _draw_map(
         found = replace(head(found, MOST_ROWS), layers_total=min(len(groups), MOST_ROWS))
     found = most_changing(found, MOST_ROWS)
     figure = plot_heat_map(
-        found, relative=choice.relative, language=choice.language, hovered=HOVERED, strip=ranks
+        found, relative=choice.relative, language=choice.language, hovered=HOVERED, selects=True
     )
-    return Picture.of(figure, found)
+    strip = plot_row_strip(found, levels=ranks, language=choice.language)
+    return Picture.of(figure, found), Picture.of(strip, found)
 
 
 def _heat_map(reading: Reading, layers: list[str], groups: tuple[Group, ...], choice: Choice) -> HeatMap:

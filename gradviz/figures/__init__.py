@@ -10,9 +10,11 @@ from gradviz.figures.evidence import plot_evidence
 from gradviz.figures.flow_change import plot_flow_change
 from gradviz.figures.grad_flow import plot_grad_flow
 from gradviz.figures.heat_map import plot_heat_map
+from gradviz.figures.heat_map_strip import plot_row_strip
 from gradviz.figures.layer_flow import plot_layer_flow
 from gradviz.figures.layer_flow_play import plot_layer_flow_play
 from gradviz.figures.names import escape_plotly
+from gradviz.figures.noise_over_time import plot_noise_over_time
 from gradviz.figures.sawtooth import plot_sawtooth
 from gradviz.figures.update_ratio import plot_update_ratio
 from gradviz.figures.waterfall import plot_waterfall
@@ -28,6 +30,8 @@ __all__ = [
     "plot_heat_map",
     "plot_layer_flow",
     "plot_layer_flow_play",
+    "plot_noise_over_time",
+    "plot_row_strip",
     "plot_sawtooth",
     "plot_update_ratio",
     "plot_waterfall",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
@@ -11,10 +9,8 @@ from numpy.typing import NDArray
 from gradviz.analysis.heat_map import HeatMap
 from gradviz.figures.canvas import blank, hover, sheet
 from gradviz.figures.heat_map_colours import Colours
-from gradviz.figures.heat_map_strip import add_strip
 from gradviz.figures.names import short_name
 from gradviz.figures.numbers import number_format
-from gradviz.schema import Level
 from gradviz.texts import text
 
 ROWS = 40  # names at an axis
@@ -32,7 +28,7 @@ def plot_heat_map(
     relative: bool = True,
     language: str = "en",
     hovered: int = HOVERED,
-    strip: Mapping[str, Level] | None = None,
+    selects: bool = False,
 ) -> go.Figure:
     """Every layer over all updates. `relative`: against the layer's own median, else the size itself.
 
@@ -44,22 +40,27 @@ def plot_heat_map(
 
     Args:
         hovered: number of cells up to which the hover tells exact values: they are 8 more bytes a cell.
-        strip: draws a mark for each layer at the left, to be clicked, in the colour of the level that it has here;
-            and dragging selects instead of zooming.
+        selects: dragging takes a box instead of zooming, and rows stay where they are, beside a strip of them.
     """
     title = text(
         "figure.heat_map.title", language, statistic=text(f"figure.statistic.{heat_map.statistic}", language)
     )
     if not (heat_map.count + heat_map.nonfinite).any():
         return blank(title, "figure.heat_map.empty", language)
-    height = min(MOST_HEIGHT, max(LEAST_HEIGHT, 150 + ROW_HEIGHT * len(heat_map.layers)))
-    figure = sheet(title, _sentence(heat_map, relative, language), height=height)
+    figure = sheet(title, _sentence(heat_map, relative, language), height=height_of(heat_map))
     figure.add_trace(_cells(heat_map, relative, language, is_exact=heat_map.value.size <= hovered))
     figure.update_layout(yaxis=_layer_axis(heat_map), hovermode="closest")
     figure.update_xaxes(title_text=text("figure.heat_map.x", language), showgrid=False)
-    if strip is not None:
-        add_strip(figure, heat_map, strip, language)
+    if selects:
+        buttons = [one for one in figure.layout.modebar.remove if one != "select2d"]
+        figure.update_layout(dragmode="select", modebar={"remove": buttons}, yaxis={"fixedrange": True})
+        figure.update_xaxes(automargin=False)
     return figure
+
+
+def height_of(heat_map: HeatMap) -> int:
+    """Pixels of the whole picture: rows have their names while that is not too high."""
+    return min(MOST_HEIGHT, max(LEAST_HEIGHT, 150 + ROW_HEIGHT * len(heat_map.layers)))
 
 
 def _sentence(heat_map: HeatMap, relative: bool, language: str) -> str:

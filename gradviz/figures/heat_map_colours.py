@@ -92,6 +92,9 @@ class Colours:
             "tickvals": [float(self._number(decade)) for decade, _ in ticks],
             "ticktext": [label for _, label in ticks],
             "thickness": 14,
+            "len": 0.94,  # the buttons stand above it
+            "y": 0,
+            "yanchor": "bottom",
             "outlinewidth": 0,
         }
 

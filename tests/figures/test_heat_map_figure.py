@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 import pytest
 
 from gradviz.analysis import HeatMap, heat_map_of_updates
-from gradviz.figures import plot_heat_map
+from gradviz.figures import plot_heat_map, plot_row_strip
+from gradviz.figures.heat_map_strip import with_outline
 from gradviz.schema import Level
 from gradviz.texts import LANGUAGES, text
 from tests.figures.test_every_figure import INPUTS, odd_input, texts_of
@@ -22,6 +23,12 @@ def random_map(layers: int, columns: int) -> HeatMap:
     updates = np.arange(columns)
     names = tuple(f"blocks.{place}.weight" for place in range(layers))
     return HeatMap(names, "l2", updates, updates, total, total, ones, 0 * ones, layers)
+
+
+def made_map(value: list[list[float]]) -> HeatMap:
+    cells = np.array(value, dtype=float)
+    plain = random_map(*cells.shape)
+    return replace(plain, value=cells, total=cells)
 
 
 def odd_map() -> HeatMap:
@@ -95,7 +102,7 @@ def test_the_colour_scale_ascends_from_0_to_1_however_small_the_numbers(decade: 
 def test_as_many_cells_as_the_page_shows_fit_in_1200_kilobytes(
     layers: int, columns: int, relative: bool
 ) -> None:
-    figure = plot_heat_map(random_map(layers, columns), relative=relative, hovered=60_000, strip={})
+    figure = plot_heat_map(random_map(layers, columns), relative=relative, hovered=60_000, selects=True)
     assert len(figure.to_json().encode()) < 1_200_000
 
 
@@ -143,17 +150,44 @@ def test_what_a_cell_of_a_group_is_is_said(statistic: str, each: int) -> None:
     assert expected in plot_heat_map(found).layout.title.subtitle.text.replace("<br>", " ")
 
 
-def test_the_strip_has_a_mark_for_each_layer() -> None:
-    found = replace(random_map(3, 5), sizes=np.array([1, 2, 40]))
-    figure = plot_heat_map(found, strip={found.layers[1]: Level.ERROR})
-    strip = figure.data[1]
-    assert list(strip.y) == [0, 1, 2]
-    assert strip.marker.color[0] == strip.marker.color[2] != strip.marker.color[1]
-    assert strip.marker.symbol[0] == strip.marker.symbol[2] != strip.marker.symbol[1]
-    assert "40" in strip.customdata[2][1]
-    assert figure.layout.dragmode == "select"
-    assert "select2d" not in figure.layout.modebar.remove
-    assert figure.layout.xaxis2.domain[1] <= figure.layout.xaxis.domain[0]
+def test_the_strip_has_a_mark_for_each_row() -> None:
+    found = made_map([[1, 1, 1, 1], [1, 1, 10, 1], [1, 1, 0, 1], [1, 1, 1, 1]])
+    broken = found.nonfinite.copy()
+    broken[3, 1] = 1
+    found = replace(found, nonfinite=broken, sizes=np.array([1, 2, 3, 40]))
+    figure = plot_row_strip(found, levels={found.layers[1]: Level.ERROR})
+    strip = figure.data[0]
+    assert list(strip.y) == [0, 1, 2, 3]
+    np.testing.assert_allclose(strip.x[:2], [0, 1])
+    assert 1 < strip.x[2] < strip.x[3]
+    assert strip.marker.color[0] == strip.marker.color[2]
+    assert len({strip.marker.color[row] for row in (0, 1, 3)}) == 3
+    assert strip.marker.symbol[0] == strip.marker.symbol[3] != strip.marker.symbol[1]
+    assert "40 layers" in strip.customdata[3][0]
+    assert [line[2] for line in strip.customdata[:2]] == ["×1", "×10"]
+
+
+def test_the_strip_stands_beside_its_map_row_by_row() -> None:
+    for rows in (3, 30, 900):
+        found = random_map(rows, 4)
+        beside, strip = plot_heat_map(found, selects=True).layout, plot_row_strip(found).layout
+        assert beside.height == strip.height
+        assert beside.yaxis.range == strip.yaxis.range
+        assert beside.yaxis.fixedrange
+        assert strip.yaxis.fixedrange
+        assert (beside.margin.t, beside.margin.b)[1] == strip.margin.b
+        assert beside.dragmode == "select"
+        assert "select2d" not in beside.modebar.remove
+
+
+def test_a_frame_around_a_part() -> None:
+    found = random_map(5, 20)
+    figure = plot_heat_map(found)
+    framed = with_outline(figure, found, [found.layers[3], found.layers[1]], (4, 7))
+    shape = framed.layout.shapes[0]
+    assert (shape.x0, shape.x1, shape.y0, shape.y1) == (3.5, 7.5, 0.5, 3.5)
+    assert not figure.layout.shapes
+    assert with_outline(figure, found, ["elsewhere"], (4, 7)) is figure
 
 
 def test_rows_are_called_by_their_names_at_the_axis_and_in_the_hover() -> None:
