@@ -54,28 +54,7 @@ def ask(reading: Reading) -> Choice | None:
     """The controls of the page; None where nothing is chosen, or too much, which is then said."""
     with st.container(border=True):
         series = _ask_series(reading)
-        with st.container(horizontal=True, gap="medium"):
-            statistic = pick_one(
-                "statistic",
-                say("choose.statistic"),
-                STATISTICS,
-                lambda one: say(f"statistic.{one}"),
-                default="mean_abs",
-            )
-            scale = pick_one(
-                "scale",
-                say("choose.scale"),
-                ("linear", "log"),
-                lambda one: say(f"scale.{one}"),
-                default="linear",
-            )
-            arrange = pick_one(
-                "arrange",
-                say("accumulation.arrange"),
-                (OVERLAY, PANELS),
-                lambda one: say(f"accumulation.arrange_{one}"),
-                default=OVERLAY,
-            )
+        statistic, is_log, panels = _ask_look()
         first, last = reading.windows
         layers = tuple(dict.fromkeys(layer for one in series.values() for layer in one.layers))
         asked = pick_span(
@@ -97,13 +76,36 @@ def ask(reading: Reading) -> Choice | None:
         series=tuple(series.values()),
         keys=tuple(series),
         statistic=statistic,
-        log=scale == "log",
-        panels=arrange == PANELS or len(series) > MOST_LAYERS,
+        log=is_log,
+        panels=panels or len(series) > MOST_LAYERS,
         updates=updates,
         reach=reading.reach(updates),
         language=language(),
         cut=updates != asked,
     )
+
+
+def _ask_look() -> tuple[Statistic, bool, bool]:
+    """The statistic, whether its axis is logarithmic, and whether each series has a panel."""
+    with st.container(horizontal=True, gap="medium"):
+        statistic = pick_one(
+            "statistic",
+            say("choose.statistic"),
+            STATISTICS,
+            lambda one: say(f"statistic.{one}"),
+            default="mean_abs",
+        )
+        scale = pick_one(
+            "scale", say("choose.scale"), ("linear", "log"), lambda one: say(f"scale.{one}"), default="linear"
+        )
+        arrange = pick_one(
+            "arrange",
+            say("accumulation.arrange"),
+            (OVERLAY, PANELS),
+            lambda one: say(f"accumulation.arrange_{one}"),
+            default=OVERLAY,
+        )
+    return statistic, scale == "log", arrange == PANELS
 
 
 def _ask_series(reading: Reading) -> dict[str, Group]:

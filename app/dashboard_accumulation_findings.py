@@ -10,7 +10,7 @@ from dashboard_findings import diagnosis
 from dashboard_reading import Reading
 from dashboard_words import language, literal, say
 
-from gradviz.analysis.place_marks import PlaceMark
+from gradviz.analysis import PlaceMark
 from gradviz.diagnostics import Finding
 from gradviz.diagnostics.wording import wording
 from gradviz.errors import GradvizError

@@ -10,10 +10,12 @@ from dashboard_reading import KEPT, Picture, Reading, Span, events, rows
 from dashboard_words import Language
 
 from gradviz.analysis import (
+    PlaceMark,
     Sawtooth,
     Statistic,
     WindowLedger,
     build_up,
+    noise_over_time,
     run_story,
     sawtooth,
     thin_windows,
@@ -21,11 +23,9 @@ from gradviz.analysis import (
     window_ledger,
 )
 from gradviz.analysis.groups import Group
-from gradviz.analysis.noise_over_time import noise_over_time, spread_updates
-from gradviz.analysis.place_marks import PlaceMark
+from gradviz.analysis.noise_over_time import spread_updates
 from gradviz.analysis.series_rows import series_rows
-from gradviz.figures import plot_build_up, plot_sawtooth, plot_waterfall
-from gradviz.figures.noise_over_time import plot_noise_over_time
+from gradviz.figures import plot_build_up, plot_noise_over_time, plot_sawtooth, plot_waterfall
 from gradviz.store import Run
 
 POINTS = 6000  # of all teeth of a picture together

@@ -22,6 +22,8 @@ from gradviz.analysis.layer_facts import LayerFacts, layer_facts, only_weights
 from gradviz.analysis.layer_flow import LayerFlow, layer_flow
 from gradviz.analysis.ledger import WindowLedger, window_ledger
 from gradviz.analysis.noise import NoiseScale, noise_scale
+from gradviz.analysis.noise_over_time import NoiseOverTime, noise_over_time
+from gradviz.analysis.place_marks import PlaceMark
 from gradviz.analysis.sawtooth import Sawtooth, sawtooth
 from gradviz.analysis.story import RunStory
 from gradviz.analysis.story_reading import run_story
@@ -46,7 +48,9 @@ __all__ = [
     "HeatMap",
     "LayerFacts",
     "LayerFlow",
+    "NoiseOverTime",
     "NoiseScale",
+    "PlaceMark",
     "RunClock",
     "RunStory",
     "Sawtooth",
@@ -70,6 +74,7 @@ __all__ = [
     "layer_flow",
     "merge_updates",
     "most_changing",
+    "noise_over_time",
     "noise_scale",
     "only_weights",
     "rows_to_read",
