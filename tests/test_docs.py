@@ -21,6 +21,24 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
+def test_the_chinese_readme_has_the_same_code_links_and_tables() -> None:
+    chinese = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+    for same in (
+        r"^```.*?^```",  # blocks
+        r"\]\((?!README)([^)\s]+)\)",  # links
+        r'(?:src|srcset)="([^"]+)"',  # pictures
+        r"^\| (`[\w.\-`, ]+`) \|",  # public names, phases, codes of findings
+        r"^\| (`gradviz [^`]+`) \|",  # commands
+        r"(?:\| [\d.]+ ± [\d.]+, [\d.]+ )+\| ?[\d.,]* \|$",  # measurements
+    ):
+        assert re.findall(same, chinese, re.M | re.S if "```" in same else re.M) == re.findall(
+            same, README, re.M | re.S if "```" in same else re.M
+        ), same
+    assert len(re.findall(r"^## ", chinese, re.M)) == len(re.findall(r"^## ", README, re.M))
+    assert "](README.zh-CN.md)" in README
+    assert "](README.md)" in chinese
+
+
 def user_training() -> dict[str, object]:
     """The names that a reader of the README brings along."""
     torch = pytest.importorskip("torch")

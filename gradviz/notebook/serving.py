@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import atexit
-import importlib.util
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 from gradviz.cli.dashboard import Dashboard, wait_until_up
@@ -22,7 +22,7 @@ def dashboard_on(folder: Path) -> Dashboard:
         dashboard, server = _running[folder]
         if server.poll() is None:
             return dashboard
-    if importlib.util.find_spec("streamlit") is None:
+    if find_spec("streamlit") is None:
         raise GradvizError("The dashboard needs streamlit, which is not installed: pip install streamlit")
     dashboard = Dashboard.on(folder, host="127.0.0.1", port=None)
     server = _started(dashboard)
