@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -31,9 +32,11 @@ class Shelf:
     runs: Mapping[str, RunSummary]
 
     @property
-    def exists(self) -> bool:
-        """Whether there is such a folder at all."""
-        return self.folder.is_dir()
+    def fault(self) -> Literal["missing", "file", "closed"] | None:
+        """Why there is nothing to list, if there is a reason: no folder, a file in its place, no right to read it."""
+        if not self.folder.is_dir():
+            return "file" if self.folder.exists() else "missing"
+        return None if os.access(self.folder, os.R_OK | os.X_OK) else "closed"
 
 
 def shelves() -> list[Shelf]:

@@ -24,6 +24,7 @@ from gradviz.store import RunSummary
 
 ROWS = 25  # a page; sparklines and findings are read for the page at hand only
 LOOK_SECONDS, LOOK_EVERY = 0.3, 0.5  # findings come in a few runs at a time: the table stands at once
+ANOTHER_FOLDER = "gradviz view FOLDER"
 
 SIGNS = {
     RunState.LIVE: "●",
@@ -49,14 +50,21 @@ def matching(runs: Mapping[str, RunSummary], wanted: str) -> dict[str, RunSummar
 
 def show_shelf(shelf: Shelf, runs: Mapping[str, RunSummary], wanted: str) -> None:
     """One folder as a table, or the sentence that says why there is none."""
-    if not shelf.exists:
+    if shelf.fault == "missing":
         st.info(say("empty.missing", folder=str(shelf.folder)), icon=":material/folder_off:")
         snippet()
+    elif shelf.fault is not None:
+        st.warning(say(f"empty.{shelf.fault}", folder=str(shelf.folder)), icon=":material/folder_off:")
+        st.caption(say("empty.another_folder"))
+        st.code(ANOTHER_FOLDER, language="sh")
     elif not shelf.runs:
         st.info(say("empty.folder", folder=str(shelf.folder)), icon=":material/folder_open:")
         snippet()
     elif not runs:
         st.info(say("empty.filter", wanted=wanted, count=len(shelf.runs)), icon=":material/filter_alt_off:")
+        st.button(
+            say("empty.clear_filter"), key=f"clear.{shelf.name}", on_click=view.touch, args=("filter", None)
+        )
     else:
         st.caption(say(f"runs.{shelf.name}.caption", folder=str(shelf.folder)))
         _table(shelf.name, runs)

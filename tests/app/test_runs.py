@@ -1,0 +1,39 @@
+"""The page Runs where there is nothing to list, and what to do then."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.app.opening import Open, assert_sound, spoken
+from tests.app.recorded import record_run
+
+
+def test_a_file_in_the_place_of_the_folder_is_said_to_be_one(open_page: Open, folder: Path) -> None:
+    folder.write_text("no folder")
+    app = open_page()
+    assert_sound(app)
+    assert "is a file, not a folder" in app.warning[0].value
+    assert any("gradviz view" in code.value for code in app.code)
+
+
+def test_a_folder_that_may_not_be_read_says_so(
+    open_page: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir()  # the tests run as root, to whom nothing is closed
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder)
+    app = open_page()
+    assert_sound(app)
+    assert "cannot be read" in app.warning[0].value
+
+
+def test_a_filter_without_a_match_is_taken_back_with_a_click(open_page: Open, folder: Path) -> None:
+    record_run(folder, "baseline")
+    app = open_page("runs", filter="no such run")
+    assert "matches" in spoken(app)
+    app.button(key="clear.recorded").click().run()
+    assert_sound(app)
+    assert "filter" not in app.query_params
+    assert "baseline" in str(app.dataframe[0].value)
