@@ -1,0 +1,178 @@
+"""What each page of the dashboard costs on a long run, with a real server and a real browser.
+
+    python benchmarks/pages.py [--folder FOLDER] [--rows 100000000] [--visits 3]
+
+FOLDER holds one run made by `benchmarks/big_run.py`; without it one is made. Needs the extra `test` and Debian's
+chromium. A page is opened in a server of its own, again and again: the first visit reads the run, the others find
+what was kept. Prints medians, as the README shows them:
+
+- server, warm: a rerun of the page's script (wall and CPU time), in a process of its own;
+- first picture: from the address to a drawn picture, at the first visit and at later ones;
+- wire: bytes on the websocket for one visit; memory of the server: now and at its highest.
+
+Targets on 1e8 rows: warm < 300 ms, first picture < 3 s, wire < 1.2 MB on the heat map, memory < 500 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "app")]
+
+PAGES = ("runs", "accumulation", "gradient_flow", "heat_map", "diagnosis", "compare")
+RERUNS = 9
+PLOT = ".js-plotly-plot .main-svg"
+DRAWN = {"runs": "[data-testid=stDataFrame] canvas"}
+WAITS = {"diagnosis"}  # its pictures come when the run has been examined: until then it says how far that is
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Milliseconds to the first picture and megabytes on the websocket."""
+
+    milliseconds: float
+    megabytes: float
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--rows", type=float, default=1e8)
+    parser.add_argument("--visits", type=int, default=3)
+    parser.add_argument(
+        "--page", choices=PAGES, help="reruns of one page in this process (used by the script itself)"
+    )
+    given = parser.parse_args()
+    if given.page is not None:
+        print(*reruns(given.folder, given.page))
+        return
+    with tempfile.TemporaryDirectory(prefix="gradviz-pages-") as scratch:
+        folder = given.folder or _made(Path(scratch) / "runs", int(given.rows))
+        print(f"{_name(folder)}, load {os.getloadavg()[0]:.1f}\n")
+        print(
+            "| page | server, warm: wall (CPU) | first picture: first visit, later | wire "
+            "| server's memory: now, highest |"
+        )
+        print("|---|---|---|---|---|")
+        for page in PAGES:
+            print(_row(folder, page, given.visits, Path(scratch)), flush=True)
+
+
+def reruns(folder: Path, page: str) -> tuple[float, float]:
+    """Median milliseconds of a warm rerun of a page's script: wall and CPU."""
+    os.environ["GRADVIZ_DIR"] = str(folder)
+    from streamlit.testing.v1 import AppTest
+
+    logging.disable(logging.WARNING)
+    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=600)
+    app.run()
+    app.query_params["run"] = _name(folder)
+    if page != "runs":
+        app.switch_page(f"app_pages/{page}.py")
+    app.run()
+    while app.get("progress"):  # the run is being examined
+        time.sleep(0.5)
+        app.run()
+    assert not app.exception
+    assert not app.error
+    took = []
+    for _ in range(RERUNS):
+        wall, cpu = time.perf_counter(), time.process_time()
+        app.run()
+        took.append((time.perf_counter() - wall, time.process_time() - cpu))
+    return tuple(1e3 * statistics.median(times) for times in zip(*took, strict=True))  # type: ignore[return-value]
+
+
+def _row(folder: Path, page: str, visits: int, scratch: Path) -> str:
+    command = [sys.executable, __file__, "--folder", str(folder), "--page", page]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    wall, cpu = (float(number) for number in done.stdout.split()[-2:])
+    first, later, memory = _visits(folder, page, visits, scratch)
+    return (
+        f"| {page} | {wall:.0f} ms ({cpu:.0f}) "
+        f"| {first.milliseconds / 1e3:.1f} s, {later.milliseconds / 1e3:.1f} s "
+        f"| {first.megabytes:.2f} MB | {memory[0]:.0f} MB, {memory[1]:.0f} MB |"
+    )
+
+
+def _visits(folder: Path, page: str, visits: int, scratch: Path) -> tuple[Visit, Visit, tuple[float, float]]:
+    """The first visit, the median of later ones, and the server's memory after them."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.app.served import CHROMIUM, CHROMIUM_FLAGS, serve
+
+    home = Path(tempfile.mkdtemp(dir=scratch))
+    with serve(folder, home) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(CHROMIUM_FLAGS))
+        _visit(browser, f"{server.url}/learn", PLOT)  # what every page loads, Streamlit's own files among it
+        address = f"{server.url}/{page}?run={_name(folder)}"
+        if page in WAITS:
+            first = _visit(browser, address, "[role=progressbar], [data-testid=stProgress]")
+            _visit(browser, address, "[data-testid=stMetric]")
+        else:
+            first = _visit(browser, address, DRAWN.get(page, PLOT))
+        later = [_visit(browser, address, DRAWN.get(page, PLOT)) for _ in range(visits)]
+        memory = _memory(server.process.pid)
+        browser.close()
+    return first, Visit(*(statistics.median(of) for of in zip(*map(_both, later), strict=True))), memory
+
+
+def _visit(browser, address: str, drawn: str) -> Visit:  # type: ignore[no-untyped-def]
+    context = browser.new_context(viewport={"width": 1280, "height": 1600}, locale="en-US")
+    page = context.new_page()
+    received: list[int] = []
+
+    def count(payload: str | bytes) -> None:
+        received.append(len(payload))
+
+    page.on("websocket", lambda socket: socket.on("framereceived", count))
+    began = time.perf_counter()
+    page.goto(address)
+    page.locator(drawn).first.wait_for(timeout=120_000)
+    took = time.perf_counter() - began
+    page.wait_for_load_state("networkidle")
+    page.locator("[data-testid=stStatusWidget]").wait_for(state="detached", timeout=120_000)
+    context.close()
+    return Visit(1e3 * took, sum(received) / 1e6)
+
+
+def _both(visit: Visit) -> tuple[float, float]:
+    return visit.milliseconds, visit.megabytes
+
+
+def _memory(pid: int) -> tuple[float, float]:
+    """Resident megabytes of a process: now, and at its highest."""
+    lines = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
+    )
+    now, highest = (int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+    return now, highest
+
+
+def _made(folder: Path, rows: int) -> Path:
+    from big_run import make_run
+
+    folder.mkdir(parents=True)
+    make_run(folder, rows)
+    return folder
+
+
+def _name(folder: Path) -> str:
+    return next(manifest.parent.name for manifest in folder.glob("*/run.json"))
+
+
+if __name__ == "__main__":
+    main()
