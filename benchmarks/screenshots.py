@@ -1,7 +1,7 @@
 """Pictures of the real dashboard on the shipped sample runs: `python benchmarks/screenshots.py [FOLDER]`.
 
-Needs the extra `test` and Debian's chromium. Writes runs, accumulation, flow and diagnosis, each light and dark, as
-small PNG files; the README shows them.
+Needs the extra `test` and Debian's chromium. Writes every page, light and dark, as small PNG files; the README
+shows some of them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,18 @@ from tests.app.served import CHROMIUM, CHROMIUM_FLAGS, serve  # noqa: E402
 
 WIDTH = 1200
 COLOURS = 128  # a palette makes a screenshot four times smaller and nobody sees it
-VIEWS = {
-    "runs": ("", 520),
-    "accumulation": ("accumulation?run=samples:healthy-transformer-n8&windows=0-11&window=3", 1720),
-    "flow": ("gradient_flow?run=samples:vanishing-deep-sigmoid&window=20&moment=4", 960),
-    "diagnosis": ("diagnosis?run=samples:diverges-to-nan", 850),
+VIEWS = {  # name: (link, height, pictures to wait for)
+    "runs": ("", 520, 0),
+    "accumulation": ("accumulation?run=samples:healthy-transformer-n8&windows=0-11&window=3", 1720, 3),
+    "flow": ("gradient_flow?run=samples:vanishing-deep-sigmoid&window=20&moment=4", 960, 1),
+    "heat-map": ("heat_map?run=samples:healthy-transformer-n8", 1000, 1),
+    "diagnosis": ("diagnosis?run=samples:diverges-to-nan", 850, 2),
+    "compare": (
+        "compare?runs=samples:healthy-digits-n4-short-last-window&runs=samples:diverges-to-nan",
+        1500,
+        3,
+    ),
+    "learn": ("learn", 1200, 3),
 }
 
 
@@ -40,24 +47,28 @@ def main() -> None:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(CHROMIUM_FLAGS))
         with serve(ROOT / "sample_runs", Path(home)) as server:
             for scheme in ("light", "dark"):
-                for name, (path, height) in VIEWS.items():
+                for name, (path, height, charts) in VIEWS.items():
                     page = chromium.new_page(
                         viewport={"width": WIDTH, "height": height}, color_scheme=scheme, locale="en-US"
                     )
                     page.goto(f"{server.url}/{path}")
-                    _finish(page, charts={"runs": 0, "accumulation": 3, "flow": 2, "diagnosis": 2}[name])
+                    _finish(page, charts=charts)
                     _save(page.screenshot(), folder / f"{name}-{scheme}.png")
                     page.close()
         chromium.close()
 
 
 def _finish(page: Page, *, charts: int) -> None:
-    """Wait until everything stands where it will stay."""
+    """Wait until everything stands where it will stay: `charts` pictures at least."""
     expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=60_000)
     last = page.locator(".js-plotly-plot .main-svg") if charts else page.get_by_test_id("stDataFrame")
     expect(last.first).to_be_visible(timeout=60_000)
-    expect(page.locator(".js-plotly-plot")).to_have_count(charts, timeout=60_000)
-    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=60_000)
+    if charts:
+        expect(page.locator(".js-plotly-plot .main-svg").nth(charts - 1)).to_be_attached(timeout=60_000)
+    expect(page.get_by_test_id("stApp")).to_have_attribute(
+        "data-test-script-state", "notRunning", timeout=60_000
+    )
+    expect(page.locator("[data-testid=stPlotlyChart]:not(:has(.main-svg))")).to_have_count(0, timeout=60_000)
     page.wait_for_function("document.fonts.status === 'loaded'")
     page.wait_for_load_state("networkidle")
 

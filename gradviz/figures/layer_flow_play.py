@@ -21,6 +21,27 @@ Moment = tuple[LayerFlow, LayerFacts | None]
 _PAUSE_MS, _MOVE_MS = 700, 400  # a moment stands, and the way to the next one
 _SMOOTH = 200  # layers; more and a moment follows the other at once
 _CONTROLS = 128  # pixels above the picture
+_PLACE: dict[str, Any] = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"}
+_BUTTONS = _PLACE | {
+    "type": "buttons",
+    "direction": "left",
+    "showactive": False,
+    "pad": {"b": 74},  # above the slider: beside it there is no room in a narrow window
+    "bgcolor": CLEAR,
+    "bordercolor": NEUTRAL,
+    "font": {"color": NEUTRAL, "size": 14},
+}
+_SLIDER = _PLACE | {
+    "len": 1,
+    "pad": {"b": 12, "t": 0},
+    "currentvalue": {"font": {"size": 15, "color": NEUTRAL}, "offset": 6},
+    "font": {"size": 1, "color": CLEAR},  # the name of the moment stands above: no room for all
+    "ticklen": 3,
+    "tickcolor": NEUTRAL,
+    "bordercolor": NEUTRAL,
+    "bgcolor": "rgba(136,136,136,0.25)",
+    "activebgcolor": NEUTRAL,
+}
 
 
 def plot_layer_flow_play(
@@ -87,13 +108,12 @@ def _moving(trace: go.Scatter, pen: LayerPen) -> go.Scatter:
 
 def _add_controls(figure: go.Figure, labels: Sequence[str], start: int, layers: int) -> None:
     """Above the picture: play, pause, and a slider under the name of the moment."""
-    move = _MOVE_MS if layers <= _SMOOTH else 0
     at_once = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}}
     onwards = {
         "mode": "immediate",
         "fromcurrent": True,
         "frame": {"duration": _PAUSE_MS, "redraw": False},
-        "transition": {"duration": move, "easing": "cubic-in-out"},
+        "transition": {"duration": _MOVE_MS if layers <= _SMOOTH else 0, "easing": "cubic-in-out"},
     }
     buttons = [
         {"label": "▶", "method": "animate", "args": [None, onwards]},
@@ -103,38 +123,8 @@ def _add_controls(figure: go.Figure, labels: Sequence[str], start: int, layers: 
         {"label": label, "method": "animate", "args": [[str(number)], at_once]}
         for number, label in enumerate(labels)
     ]
-    place = {"y": 1, "yanchor": "bottom", "xanchor": "left"}
     figure.update_layout(
         margin={"t": figure.layout.margin.t + _CONTROLS},
-        updatemenus=[
-            place
-            | {
-                "type": "buttons",
-                "direction": "left",
-                "showactive": False,
-                "x": 0,
-                "pad": {"b": 74},  # above the slider: beside it there is no room in a narrow window
-                "bgcolor": CLEAR,
-                "bordercolor": NEUTRAL,
-                "font": {"color": NEUTRAL, "size": 14},
-                "buttons": buttons,
-            }
-        ],
-        sliders=[
-            place
-            | {
-                "active": start,
-                "x": 0,
-                "len": 1,
-                "pad": {"b": 12, "t": 0},
-                "currentvalue": {"font": {"size": 15, "color": NEUTRAL}, "offset": 6},
-                "font": {"size": 1, "color": CLEAR},  # the name of the moment stands above: no room for all
-                "ticklen": 3,
-                "tickcolor": NEUTRAL,
-                "bordercolor": NEUTRAL,
-                "bgcolor": "rgba(136,136,136,0.25)",
-                "activebgcolor": NEUTRAL,
-                "steps": steps,
-            }
-        ],
+        updatemenus=[_BUTTONS | {"buttons": buttons}],
+        sliders=[_SLIDER | {"active": start, "steps": steps}],
     )
