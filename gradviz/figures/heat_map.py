@@ -53,7 +53,9 @@ def plot_heat_map(
     figure.update_xaxes(title_text=text("figure.heat_map.x", language), showgrid=False)
     if selects:
         buttons = [one for one in figure.layout.modebar.remove if one != "select2d"]
-        figure.update_layout(dragmode="select", modebar={"remove": buttons}, yaxis={"fixedrange": True})
+        figure.update_layout(
+            dragmode="select", modebar={"remove": buttons, "add": ["select2d"]}, yaxis={"fixedrange": True}
+        )
         figure.update_xaxes(automargin=False)
     return figure
 
