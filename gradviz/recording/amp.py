@@ -132,6 +132,10 @@ class Unscaling:
         self.active = False  # whether a loss was ever scaled
         self._next: Scalar | None = None
         self._scaled: list[tuple[weakref.ref[Tensor], Scalar]] = []  # losses that had no backward yet
+        self.start(count)
+
+    def start(self, count: int) -> None:
+        """No row of `count` carries a scale."""
         self._carry = np.zeros(count, dtype=bool)
 
     def announce(self, scaled: Any, scale: Scalar | None) -> None:

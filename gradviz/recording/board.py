@@ -1,8 +1,7 @@
 """The numbers of every watched gradient, one row a slot: as last looked at, and this backward's own share.
 
-This is the hot path. A few microseconds a parameter are all that training may notice, and next to a
-real backward every call is a cold one. A large gradient is measured as it passes; small ones, for which the
-call costs more than the reading, are kept until the backward is over and measured together.
+This is the hot path: next to a real backward every call is a cold one. A large gradient is measured as it
+passes; small ones, for which the call costs more than the reading, when the backward is over.
 """
 
 from __future__ import annotations
@@ -30,14 +29,16 @@ HALVES = {"float16", "bfloat16"}  # p.grad is rounded too coarsely for norms to 
 
 
 class GradientBoard:
-    """What is known of each `p.grad`. Keeps numbers, identities and versions; a gradient only if it is small.
-
-    And that only until its backward is over: 1 MB of them at most.
-    """
+    """What is known of each `p.grad`. Keeps numbers, identities and versions, of gradients only small ones a while."""
 
     def __init__(self, watched: WatchedParameters, gauge: Gauge, *, micro: bool = True) -> None:
-        count, self._micro = len(watched), micro
-        self._references, self._gauge, self._averages = watched.references, gauge, watched.averages
+        self._watched, self._gauge, self._micro = watched, gauge, micro
+        self._references, self._averages = watched.references, watched.averages
+        self.start()
+
+    def start(self) -> None:
+        """Know nothing yet of any slot there is; again when there are more of them, between two windows."""
+        watched, count = self._watched, len(self._watched)
         self._none = np.zeros((count, WIDTH))
         self._none[:, NONFINITE] = -1
         self._state = self._none.copy()  # of p.grad, as last looked at
@@ -90,19 +91,15 @@ class GradientBoard:
 
     def _see_large(self, slot: int, gradient: Tensor, parameter: Tensor) -> None:
         self._arrived.pop(slot, None)
-        # what comes after the gradient may write through `p.grad.data` without a trace
-        quiet, grad = not parameter._post_accumulate_grad_hooks, parameter.grad  # type: ignore[attr-defined]
-        if grad is None or not quiet or self._averaged or not self._see_with_sum(slot, gradient, grad):
-            numel = self._gauge.measure(gradient, self._shares, slot)
-            if quiet and numel:
-                self._arrived[slot] = (gradient.data_ptr(), gradient._version)
-
-    def _see_with_sum(self, slot: int, gradient: Tensor, grad: Tensor) -> bool:
-        if not self._gauge.measure_pair(gradient, grad, self._shares, self._state, slot):
-            return False
-        self._versions[slot] = -1  # the row is no longer that of p.grad as it stands
-        self._ahead[slot] = grad._version + 1  # one more if it is added in place, and nothing else happens
-        return True
+        gauge, hooks = self._gauge, parameter._post_accumulate_grad_hooks
+        quiet = not hooks  # they come after the gradient, and may write through `p.grad.data` without a trace
+        standing = parameter.grad if quiet and not self._averaged else None  # what the gradient is added to
+        if standing is not None and gauge.measure_pair(gradient, standing, self._shares, self._state, slot):
+            self._versions[slot] = -1  # the row is no longer that of p.grad as it stands
+            # one more if it is added in place, and nothing else happens
+            self._ahead[slot] = standing._version + 1
+        elif gauge.measure(gradient, self._shares, slot) and quiet:
+            self._arrived[slot] = (gradient.data_ptr(), gradient._version)
 
     def distrust(self) -> None:
         """A backward failed: what was measured ahead may never have been added. Look at everything again."""

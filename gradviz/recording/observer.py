@@ -54,6 +54,15 @@ class Observer:
         ids = np.array(self.slots, dtype=np.int32)
         self._rows = ids, self._watched.numels[ids]
 
+    def grow(self) -> None:
+        """The model may have got parameters since: watch them from the next window on."""
+        if self._windows.between and (added := self._watched.grow()):
+            self._settle_updates()
+            self._writer.add_layers(added)
+            self._board.start()
+            self.unscaling.start(len(self._watched))
+            self.surroundings.grown()
+
     # ---- backward ----
 
     def begin_backward(self, tensors: Any, gradient: Any = None) -> bool:
@@ -191,15 +200,8 @@ class Observer:
         """Emit the update whose optimizer has returned, or never will."""
         update = self.updates.close(complete=complete)
         if update is not None:
-            self._emit(
-                Phase.UPDATE,
-                update.sums,
-                update.scalars,
-                slots=update.slots,
-                seconds=update.seconds,
-                at=update.moment,
-                counted=update.counted,
-            )
+            place: dict[str, Any] = {"slots": update.slots, "seconds": update.seconds, "at": update.moment}
+            self._emit(Phase.UPDATE, update.sums, update.scalars, counted=update.counted, **place)
 
     # ---- end ----
 

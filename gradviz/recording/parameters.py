@@ -23,18 +23,46 @@ class WatchedParameters:
     """The parameters of a model by slot (= `layer_id`), held weakly: a recorder keeps no model alive."""
 
     def __init__(self, named: Iterable[Named], owners: dict[str, str]) -> None:
+        self.references: list[weakref.ref[torch.Tensor]] = []
+        self.slot_of: dict[int, int] = {}
+        self.layers: list[Layer] = []
+        self.numels = np.zeros(0, dtype=np.int64)
+        self.sharded = False
+        self.model: weakref.ref[nn.Module] | None = None
+        self.met_strangers = False
+        """Whether an optimizer has stepped with a parameter that was not met before: the model may have grown."""
+        self._passed_over: set[int] = set()  # ids of parameters of other models
+        self._add(named, owners)
+
+    def _add(self, named: Iterable[Named], owners: dict[str, str]) -> list[Layer]:
         names: dict[int, list[str]] = {}
         parameters: list[torch.Tensor] = []
         for name, parameter in named:
             if id(parameter) not in names:
                 parameters.append(parameter)
             names.setdefault(id(parameter), []).append(_plain(name))
-        self.references = [weakref.ref(parameter) for parameter in parameters]
-        self.slot_of = {id(parameter): slot for slot, parameter in enumerate(parameters)}
-        self.layers = [_layer(slot, p, names[id(p)], owners) for slot, p in enumerate(parameters)]
-        self.numels = np.array([local_tensor(p.detach()).numel() for p in parameters], dtype=np.int64)
-        self.sharded = any(is_sharded(p) for p in parameters)
-        self.model: weakref.ref[nn.Module] | None = None
+        first = len(self.references)
+        added = [_layer(slot, p, names[id(p)], owners) for slot, p in enumerate(parameters, first)]
+        numels = [local_tensor(p.detach()).numel() for p in parameters]
+        self.references += [weakref.ref(parameter) for parameter in parameters]
+        self.slot_of |= {id(parameter): slot for slot, parameter in enumerate(parameters, first)}
+        self.layers += added
+        self.numels = np.concatenate([self.numels, np.array(numels, dtype=np.int64)])
+        self.sharded = self.sharded or any(is_sharded(p) for p in parameters)
+        return added
+
+    def grow(self) -> list[Layer]:
+        """Watch the parameters that the model has got since; the layers of those. Slots only ever grow in number."""
+        self.met_strangers = False
+        model = None if self.model is None else self.model()
+        if model is None:
+            return []
+        named = [(n, p) for n, p in model.named_parameters(remove_duplicate=False) if self._slot(p) is None]
+        return self._add(named, _owners(model)) if named else []
+
+    def _slot(self, parameter: torch.Tensor) -> int | None:
+        slot = self.slot_of.get(id(parameter))  # an id is given again once its parameter is gone
+        return slot if slot is not None and self.references[slot]() is parameter else None
 
     def __len__(self) -> int:
         return len(self.references)
@@ -48,8 +76,16 @@ class WatchedParameters:
 
     def slots_of(self, optimizer: torch.optim.Optimizer) -> list[int]:
         """The slots that `optimizer` owns, ascending; another model's parameters are passed over."""
-        owned = ((self.slot_of.get(id(p)), p) for group in optimizer.param_groups for p in group["params"])
-        return sorted({slot for slot, p in owned if slot is not None and self.references[slot]() is p})
+        slots: set[int] = set()
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                slot = self._slot(parameter)
+                if slot is not None:
+                    slots.add(slot)
+                elif id(parameter) not in self._passed_over:
+                    self._passed_over.add(id(parameter))
+                    self.met_strangers = True
+        return sorted(slots)
 
     def training_batch_norms(self) -> list[str]:
         """Names of the batch norms that take their statistics from each micro-batch; none of a list of parameters."""

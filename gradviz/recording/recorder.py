@@ -63,7 +63,9 @@ class ActiveRecorder(Recorder):
         self._at_exit = close_at_exit(self)
 
     def _thaw(self) -> None:
-        """Hook the parameters that allow it now; frozen ones refuse until they are unfrozen."""
+        """Hook the parameters that allow it now; frozen ones refuse until they are unfrozen, new ones may have come."""
+        if self.watched.met_strangers:
+            self._observer.grow()
         for slot, parameter in self.watched.alive():
             if slot not in self._handles and parameter.requires_grad:
                 self._handles[slot] = hook_gradient(self, slot, parameter)
@@ -80,7 +82,7 @@ class ActiveRecorder(Recorder):
             return
         self._thread, self._stepping = threading.get_ident(), None
         try:
-            if len(self._handles) < len(self.watched):
+            if len(self._handles) < len(self.watched) or self.watched.met_strangers:
                 self._thaw()
             self.gate.open = self._observer.begin_backward(tensors, gradient)
         except Exception as error:  # P1: nothing of ours leaves a hook

@@ -62,6 +62,10 @@ class Surroundings:
             facts["not_visible"] = list(self._hidden)
         self._describe(**facts)
 
+    def grown(self) -> None:
+        """There are more layers: the next micro-step tells their place, too."""
+        self._told = False
+
     def counts_unseen(self) -> bool:
         """A backward left no trace: whether it is a micro-step all the same. FSDP2 may keep it back for a while."""
         if self._watched.sharded and HELD_BACK not in self._hidden:
