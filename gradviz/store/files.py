@@ -6,6 +6,7 @@ class for what they need, and call none of its writing methods.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe in a run folder must not hold the reader up
+NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
 
 
 class Disk:
@@ -29,13 +31,13 @@ class Disk:
             with temporary.open("wb") as stream:
                 stream.write(content)
                 self.sync(stream)
-            os.link(temporary, path)  # unlike a rename, it fails where there is a file already
+            _name_new(temporary, path, content)
         finally:
             temporary.unlink(missing_ok=True)
 
     def open_new(self, path: Path) -> BinaryIO:
-        """Open a temporary file for writing."""
-        return path.open("wb")
+        """Open a temporary file for writing; what was written can be read again."""
+        return path.open("w+b")
 
     def write(self, stream: BinaryIO, content: bytes) -> None:
         """Write a whole small file."""
@@ -99,3 +101,14 @@ class Disk:
             if durable:
                 self.sync(stream)
         self.replace(temporary, path)
+
+
+def _name_new(temporary: Path, path: Path, content: bytes) -> None:
+    """Give a file a name that must be free, which a rename does not ask for; without links at the price of a moment."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        with path.open("xb") as stream:
+            stream.write(content)
