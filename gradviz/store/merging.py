@@ -6,6 +6,7 @@ parts that the merged one covers, or a temporary file, and a reader ignores both
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,8 @@ class Merger:
             for name in self.disk.names(folder):
                 events = parse_part_name(name)
                 if events is not None and events != merged and merged.covers(events):
-                    self.disk.remove(folder / name)
+                    with contextlib.suppress(OSError):  # the merged part hides what stays behind
+                        self.disk.remove(folder / name)
 
 
 def _gradient_tables(sources: Sequence[PartFile], names: LayerNames) -> Iterator[Any]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gradviz.errors import DamagedPartError
 from gradviz.schema import FORMAT_VERSION
+from gradviz.store import footers
 from gradviz.store.columns import OPTIONAL, RANGES, SCHEMAS
 from gradviz.store.parts import CHECKSUM_KEY, INDEX_KEY, EventRange, parse_part_name
 
@@ -134,6 +135,7 @@ def open_part(path: Path, kind: str) -> PartFile:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise DamagedPartError(f"{path.name}: not a file")
+        footers.check(path)
         with pq.ParquetFile(path) as parquet:
             metadata, schema = parquet.metadata, parquet.schema_arrow
     except FileNotFoundError:

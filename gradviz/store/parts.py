@@ -17,6 +17,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from gradviz.schema import FORMAT_VERSION
+from gradviz.store import footers
 from gradviz.store.columns import RANGES, write_options
 from gradviz.store.files import Disk
 
@@ -99,16 +100,25 @@ class PartWriter:
         assert self._stream is not None  # noqa: S101 - inside the `with`
         content = json.dumps({"version": FORMAT_VERSION, "kind": self._kind, "row_groups": self._index})
         checksum = f"{zlib.crc32(content.encode()):08x}"
-        self._parquet.add_key_value_metadata({INDEX_KEY: content, CHECKSUM_KEY: checksum})
+        self._parquet.add_key_value_metadata({INDEX_KEY: content, CHECKSUM_KEY: checksum, **footers.BLANK})
+        begin = self._stream.tell()
         self._parquet.close()
-        size = self._stream.tell()
+        size = footers.sign(self._stream, begin)
         if durable:
             self._disk.sync(self._stream)
         self._stream.close()
-        self._disk.replace(self._temporary, self.target)
-        if durable:
-            self._disk.sync_folder(self.target.parent)
+        self._name(durable)
         return size
+
+    def _name(self, durable: bool) -> None:
+        """Give the file its name. With it the part counts, whatever a call says whose answer was lost on its way."""
+        try:
+            self._disk.replace(self._temporary, self.target)
+            if durable:
+                self._disk.sync_folder(self.target.parent)
+        except OSError:
+            if not self._disk.exists(self.target):
+                raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

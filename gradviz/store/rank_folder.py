@@ -86,12 +86,12 @@ class RankFolder:
                 self.layers = manifests.layers_of(self.manifest, self.run)
                 known = {layer.layer_id for layer in self.layers}
             new = [layer for layer in layers if layer.layer_id not in known]
-            self.layers = manifests.tidy_layers([*self.layers, *new])
-            self.manifest.update(facts)
-            self.manifest["layers"] = manifests.layer_rows(self.layers)
-            self.names = LayerNames(self.layers)
+            table = manifests.tidy_layers([*self.layers, *new])
+            manifest = {**self.manifest, **facts, "layers": manifests.layer_rows(table)}
             path = self.run / manifests.FILE_NAME
-            self.disk.replace_content(path, manifests.encode(self.manifest), durable=self.durable)
+            self.disk.replace_content(path, manifests.encode(manifest), durable=self.durable)
+        # not before it is on disk: after a failure the layers come again, and must not count as known
+        self.manifest, self.layers, self.names = manifest, table, LayerNames(table)
 
     def write_rank_file(self) -> None:
         """Rewrite what this rank says about itself."""
@@ -146,13 +146,13 @@ class RankFolder:
     def merge(self, *, final: bool = False) -> Iterator[None]:
         """Merge what is due; pauses after each row group, so that a flush can come between.
 
-        A damaged part is left as it is, and so is everything before it.
+        A part that is damaged or gone is left as it is, and so is everything before it.
         """
         merger = Merger(self.run, self.rank, self.disk, self.durable)
         while (plan := plan_merge(self.tail, final=final)) is not None:
             try:
                 yield from merger.merge(plan, self.names)
-            except DamagedPartError:
+            except (DamagedPartError, FileNotFoundError):
                 self.tail = [part for part in self.tail if part.events.first > plan.events.last]
                 raise
             merged = TailPart(plan.events, sum(p.count for p in plan.parts), sum(p.rows for p in plan.parts))
@@ -162,10 +162,15 @@ class RankFolder:
                 *(part for part in self.tail if part.events.first > plan.events.last),
             ]
 
-    def write_heartbeat(self, *, durable: bool = False) -> None:
-        """Rewrite the heartbeat."""
+    def write_heartbeat(self, *, durable: bool = False, tries: int = 1) -> None:
+        """Rewrite the heartbeat; OSError where none of the `tries` works."""
         path = self.run / file_name(self.rank)
-        self.disk.replace_content(path, self.heartbeat.encode(), durable=durable)
+        try:
+            self.disk.replace_content(path, self.heartbeat.encode(), durable=durable)
+        except OSError:
+            if tries == 1:
+                raise
+            self.write_heartbeat(durable=durable, tries=tries - 1)
 
     def is_gone(self) -> bool:
         """Whether someone has removed the run while it is recorded."""
