@@ -21,6 +21,7 @@ from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402
 from tests.app.served import CHROMIUM, CHROMIUM_FLAGS, serve  # noqa: E402
 
 WIDTH = 1200
+PATIENCE = 240_000  # milliseconds: a busy machine is slow, not wrong
 COLOURS = 128  # a palette makes a screenshot four times smaller and nobody sees it
 VIEWS = {  # name: (link, height, pictures to wait for)
     "runs": ("", 520, 0),
@@ -60,15 +61,17 @@ def main() -> None:
 
 def _finish(page: Page, *, charts: int) -> None:
     """Wait until everything stands where it will stay: `charts` pictures at least."""
-    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE)
     last = page.locator(".js-plotly-plot .main-svg") if charts else page.get_by_test_id("stDataFrame")
-    expect(last.first).to_be_visible(timeout=60_000)
+    expect(last.first).to_be_visible(timeout=PATIENCE)
     if charts:
-        expect(page.locator(".js-plotly-plot .main-svg").nth(charts - 1)).to_be_attached(timeout=60_000)
+        expect(page.locator(".js-plotly-plot .main-svg").nth(charts - 1)).to_be_attached(timeout=PATIENCE)
     expect(page.get_by_test_id("stApp")).to_have_attribute(
-        "data-test-script-state", "notRunning", timeout=60_000
+        "data-test-script-state", "notRunning", timeout=PATIENCE
     )
-    expect(page.locator("[data-testid=stPlotlyChart]:not(:has(.main-svg))")).to_have_count(0, timeout=60_000)
+    expect(page.locator("[data-testid=stPlotlyChart]:not(:has(.main-svg))")).to_have_count(
+        0, timeout=PATIENCE
+    )
     page.wait_for_function("document.fonts.status === 'loaded'")
     page.wait_for_load_state("networkidle")
 

@@ -75,7 +75,6 @@ def settle(page: Page) -> None:
     """Wait until the script has run and nothing is left to be replaced."""
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 
 
 def pictures(page: Page) -> Locator:

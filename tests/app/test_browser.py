@@ -7,7 +7,6 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from gradviz.store import sample_folder
 from gradviz.texts import text
 from tests.app.browsing import BROWSER_TEST, HOSTILE, Visit, pictures, settle, stays_at_home
 from tests.app.opening import PAGES
@@ -16,7 +15,6 @@ from tests.app.served import Server, listening_addresses
 
 pytestmark = BROWSER_TEST
 
-SAMPLES = sorted(path.parent.name for path in sample_folder().glob("*/run.json"))
 TITLES = {name: text(f"app.{name}.title") for name in PAGES}
 
 
@@ -37,14 +35,6 @@ def _background(page: Page) -> tuple[int, int, int]:
     colour = page.get_by_test_id("stApp").evaluate("element => getComputedStyle(element).backgroundColor")
     red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
     return red, green, blue
-
-
-@pytest.mark.parametrize("sample", SAMPLES)
-def test_the_accumulation_page_draws_every_sample_run(visit: Visit, sample: str) -> None:
-    page = visit(f"accumulation?run=samples:{sample}")
-    answers = page.locator(".js-plotly-plot, [data-testid='stAlertContentInfo']")
-    expect(answers).to_have_count(3)  # the sawtooth, the build-up and one window: drawn, or why not
-    expect(pictures(page).first).to_be_visible()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -109,17 +99,15 @@ def test_the_back_button_takes_a_choice_back(visit: Visit) -> None:
     expect(page.get_by_role("radio", name="linear", exact=True)).to_be_checked()
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_hostile_names_fetch_nothing_and_run_nothing(visit: Visit, server: Server, name: str) -> None:
+def test_a_hostile_name_is_chosen_from_the_menu(visit: Visit) -> None:
     page = visit("")
-    if name != "runs":
-        page.get_by_role("link", name=TITLES[name]).click()
-        expect(page.get_by_role("heading", level=1)).to_have_text(TITLES[name])
-        page.get_by_role("combobox", name="Run").first.click()
-        page.get_by_role("option").filter(has_text=HOSTILE).click()
-        expect(page).to_have_url(re.compile("example.invalid"))
-        settle(page)
-        expect(pictures(page).first).to_be_visible()
+    page.get_by_role("link", name=TITLES["gradient_flow"]).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(TITLES["gradient_flow"])
+    page.get_by_role("combobox", name="Run").first.click()
+    page.get_by_role("option").filter(has_text=HOSTILE).click()
+    expect(page).to_have_url(re.compile("example.invalid"))
+    settle(page)
+    expect(pictures(page).first).to_be_visible()
     assert stays_at_home(page)
 
 

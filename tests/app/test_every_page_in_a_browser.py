@@ -1,0 +1,144 @@
+"""What holds for every page, in a real browser: it draws, its link shows it again, all of it can be saved."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from gradviz.store import sample_folder
+from gradviz.texts import text
+from tests.app.browsing import BROWSER_TEST, HOSTILE, Visit, pictures, settle, stays_at_home, visits
+from tests.app.opening import PAGES
+from tests.app.served import Server
+
+pytestmark = BROWSER_TEST
+
+SAMPLES = sorted(path.parent.name for path in sample_folder().glob("*/run.json"))
+WITHOUT_RUN = {"runs", "learn"}
+VIEWS = [(page, sample) for page in PAGES for sample in (SAMPLES if page not in WITHOUT_RUN else SAMPLES[:1])]
+TELLING = "diverges-to-nan"  # has findings, a gap in its curves, and more than one window length
+# What the controls of a page say, read off the roles that a screen reader uses.
+SAID = """() => [...document.querySelectorAll("[data-testid=stMain] :is([role=radio], [role=slider], input)")].map(
+    one => [one.getAttribute("aria-label") || one.textContent, one.getAttribute("aria-checked"),
+            one.getAttribute("aria-valuenow"), one.value, one.checked].join())"""
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser, server: Server) -> Iterator[Page]:
+    """One tab that goes from page to page; at the end nothing was fetched from elsewhere and no error logged."""
+    with visits(browser, server) as visit:
+        yield visit("learn")
+
+
+def link(page: str, sample: str) -> str:
+    """A page about a sample run; one that compares takes the sample before it, too."""
+    if page == "runs":
+        return ""  # the landing page has no path of its own
+    if page != "compare":
+        return f"{page}?run=samples:{sample}"
+    return f"{page}?runs=samples:{sample}&runs=samples:{SAMPLES[SAMPLES.index(sample) - 1]}"
+
+
+@pytest.mark.parametrize(("name", "sample"), VIEWS)
+def test_every_page_draws_every_sample_run(tab: Page, server: Server, name: str, sample: str) -> None:
+    tab.goto(f"{server.url}/{link(name, sample)}")
+    settle(tab)
+    answer = tab.locator(".js-plotly-plot .main-svg, [data-testid=stAlertContentSuccess]")
+    expect(answer.first if name != "runs" else tab.get_by_test_id("stDataFrame").first).to_be_visible()
+    expect(tab.locator("[data-testid=stPlotlyChart]:not(:has(.main-svg))")).to_have_count(0)
+    expect(tab.locator("[data-testid=stException], [data-testid=stAlertContentError]")).to_have_count(0)
+    spoken = tab.get_by_test_id("stPlotlyChart").evaluate_all("all => all.map(one => one.ariaLabel)")
+    assert all(spoken), "a picture without a text for those who do not see it"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_whatever_is_chosen_stands_in_the_link(visit: Visit, name: str) -> None:
+    page = visit(link(name, TELLING))
+    for radios in page.get_by_role("radiogroup").all():
+        _choose(page, radios.get_by_role("radio").last, "click")
+    for slider in page.get_by_role("slider").all():
+        _choose(
+            page, slider, "ArrowLeft" if slider.input_value() != slider.get_attribute("min") else "ArrowRight"
+        )
+    settle(page)
+    again = visit(page.url.split("/", 3)[-1])
+    expect(again.get_by_role("heading", level=1)).to_have_text(text(f"app.{name}.title", "zh"))
+    expect(again.get_by_role("slider")).to_have_count(page.get_by_role("slider").count())
+    assert again.evaluate(SAID) == page.evaluate(SAID)
+
+
+def _choose(page: Page, control: Locator, how: str) -> None:
+    before = page.url
+    if how == "click":
+        if control.is_checked():
+            return
+        control.click()
+    else:
+        control.press(how)
+    expect(page).not_to_have_url(before)
+    settle(page)
+
+
+@pytest.mark.parametrize("name", sorted({*PAGES} - {"runs"}))
+def test_the_numbers_of_every_picture_can_be_saved(visit: Visit, tmp_path: Path, name: str) -> None:
+    page = visit(link(name, TELLING))
+    expect(pictures(page).first).to_be_visible()
+    menus = page.get_by_role("button", name="Save", exact=False)
+    expect(menus).to_have_count(pictures(page).count())
+    for place in range(menus.count()):
+        menus.nth(place).click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Numbers (CSV)").click()
+        page.keyboard.press("Escape")
+        saved = tmp_path / f"{place}.csv"
+        download.value.save_as(saved)
+        with saved.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert rows, download.value.suggested_filename
+        assert download.value.suggested_filename.endswith(".csv")
+
+
+@pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("svg", b"<svg")])
+def test_a_picture_is_saved_as_an_image_by_the_browser(
+    visit: Visit, tmp_path: Path, kind: str, start: bytes
+) -> None:
+    page = visit(f"gradient_flow?run=samples:{TELLING}&image={kind}")
+    pictures(page).first.hover()
+    with page.expect_download() as download:
+        pictures(page).first.get_by_role("button", name=re.compile("Download")).click()
+    assert re.fullmatch(rf"samples-{TELLING}-gradient_flow-\w+\.{kind}", download.value.suggested_filename)
+    download.value.save_as(tmp_path / "image")
+    assert (tmp_path / "image").read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_control_is_reached_by_the_tabulator(visit: Visit, name: str) -> None:
+    # the arrow of a menu is not: its field is, and opens it
+    page = visit(link(name, TELLING))
+    unreachable = page.get_by_test_id("stMain").evaluate("""main => [...main.querySelectorAll(
+        "button, input, textarea, a[href], summary, [role=slider], [role=combobox]")].filter(
+        one => one.checkVisibility({visibilityProperty: true}) && !one.disabled && one.tabIndex < 0
+            && !one.closest(".modebar, [data-testid=stDataFrame], [role=radiogroup], [aria-haspopup=listbox]")
+        ).map(one => one.outerHTML.slice(0, 200))""")
+    assert unreachable == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_hostile_names_fetch_nothing_and_run_nothing(visit: Visit, server: Server, name: str) -> None:
+    runs = [quote(path.name) for path in server.folder.iterdir() if "example.invalid" in path.name]
+    assert runs
+    page = visit("" if name == "runs" else f"{name}?run={runs[0]}&runs={runs[0]}&runs=samples:never-resets")
+    if name not in WITHOUT_RUN:
+        expect(pictures(page).first).to_be_visible()
+        expect(page.get_by_test_id("stMain")).to_contain_text(HOSTILE[-20:])
+    for menu in page.get_by_role("combobox").all():
+        menu.click()
+        page.keyboard.press("Escape")
+    settle(page)
+    assert stays_at_home(page)
