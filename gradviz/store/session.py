@@ -26,6 +26,7 @@ from gradviz.store.statistics import Floats, fetch_sums
 KEPT_ERRORS = 5
 LONGEST_PAUSE = 30.0
 EXIT_SECONDS = 10.0
+LAST_TRIES = 3  # of the heartbeat that says how the run ended: none comes after it
 
 _open_sessions: set[Session] = set()
 
@@ -88,7 +89,9 @@ class Session:
         else:
             state = RunState.STOPPED if isinstance(error, KeyboardInterrupt) else RunState.CRASHED
             self.request_close(state, type(error).__name__, EXIT_SECONDS)
-        self.join(EXIT_SECONDS)
+        self.join(
+            min(max(self._deadline - time.monotonic(), 0.0), EXIT_SECONDS)
+        )  # no second wait after `close`
 
     def _run(self, owner: weakref.ref[object]) -> None:
         try:
@@ -227,7 +230,7 @@ class Session:
         if self._disabled:
             return
         try:
-            self._folder.write_heartbeat(durable=final)
+            self._folder.write_heartbeat(durable=final, tries=LAST_TRIES if final else 1)
         except OSError as error:
             self._failed(error)
         if self._mirror is not None and (reason := self._mirror.update(self.note, final=final)):
