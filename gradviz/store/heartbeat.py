@@ -13,6 +13,7 @@ from typing import Any
 from gradviz.schema import RunState
 from gradviz.store.files import Disk
 from gradviz.store.locks import is_locked
+from gradviz.store.sealed import seal, unseal
 
 SIZE_LIMIT = 2**20
 INTERVAL_SECONDS = 5.0  # a heartbeat is rewritten at least this often
@@ -42,7 +43,7 @@ class Heartbeat:
         live = self.state is RunState.LIVE
         self.written = time.time()
         self.pid, self.host = (os.getpid(), socket.gethostname()) if live else (0, "")
-        return json.dumps(asdict(self), ensure_ascii=False).encode("utf-8", "backslashreplace")
+        return seal(json.dumps(asdict(self), ensure_ascii=False).encode("utf-8", "backslashreplace"))
 
 
 def file_name(rank: int) -> str:
@@ -53,9 +54,18 @@ def file_name(rank: int) -> str:
 def read_heartbeat(run: Path, rank: int = 0, disk: Disk | None = None) -> Heartbeat | None:
     """Return the heartbeat of a rank; None where there is none or it cannot be understood."""
     try:
-        fields = json.loads((disk or Disk()).read(run / file_name(rank), SIZE_LIMIT))
-        return _decode(fields)
-    except (OSError, ValueError, TypeError, RecursionError, OverflowError):
+        return known_heartbeat(run, rank, disk or Disk())
+    except OSError:
+        return None
+
+
+def known_heartbeat(run: Path, rank: int, disk: Disk) -> Heartbeat | None:
+    """As `read_heartbeat`, but OSError where the file may be there: who goes on must know what was counted."""
+    try:
+        return _decode(json.loads(unseal(disk.read(run / file_name(rank), SIZE_LIMIT))))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, TypeError, RecursionError, OverflowError):
         return None
 
 

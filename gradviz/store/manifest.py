@@ -13,11 +13,12 @@ from gradviz.errors import RunFormatError, RunNotFoundError
 from gradviz.schema import FORMAT_MARK, FORMAT_VERSION, Layer
 from gradviz.store.files import Disk
 from gradviz.store.names import tidy_name, unique_names
+from gradviz.store.sealed import KEY, seal, unseal
 
 FILE_NAME = "run.json"
 SIZE_LIMIT = 64 * 2**20
 LAYER_LIMIT = 1_000_000
-RESERVED = ("format", "version", "name", "created", "layers")  # set once, when a run is created
+RESERVED = ("format", "version", "name", "created", "layers", KEY)  # set once, when a run is created
 
 Manifest = dict[str, Any]
 
@@ -45,7 +46,7 @@ def tidy_layers(layers: Sequence[Layer]) -> list[Layer]:
 
 def encode(manifest: Manifest) -> bytes:
     """Bytes of `run.json`."""
-    return json.dumps(manifest, ensure_ascii=False, separators=(",", ":")).encode()
+    return seal(json.dumps(manifest, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def read_manifest(run: Path, disk: Disk | None = None) -> Manifest:
@@ -67,7 +68,7 @@ def read_manifest(run: Path, disk: Disk | None = None) -> Manifest:
 def decode(content: bytes, run: Path) -> Manifest:
     """Parse and check the content of `run.json`; raises RunFormatError."""
     try:
-        manifest = json.loads(content)
+        manifest = json.loads(unseal(content))
     except (ValueError, RecursionError) as error:
         raise RunFormatError(f"{run / FILE_NAME} is damaged: {type(error).__name__}: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT_MARK:

@@ -17,7 +17,7 @@ from gradviz.store.locks import door, is_locked, release_lock, take_lock
 from gradviz.store.names import folder_name
 from gradviz.store.parts import part_folder
 from gradviz.store.places import DEFAULT_NAME, default_folder
-from gradviz.store.rank_files import RankFile, Segment, read_rank_file
+from gradviz.store.rank_files import RankFile, Segment, known_rank_file
 from gradviz.store.rank_folder import RankFolder
 from gradviz.store.resuming import Numbering, next_segment, past_of
 
@@ -87,7 +87,7 @@ def go_on(run: Path, layers: Sequence[Layer], launch: Launch, *, disk: Disk, dur
 
 def _own_file(run: Path, manifest: manifests.Manifest, rank: int, disk: Disk) -> RankFile:
     """What the rank has said about itself; runs of the first version have one rank and say nothing."""
-    known = read_rank_file(run, rank, disk)
+    known = known_rank_file(run, rank, disk)
     if known is not None:
         return known
     has_parts = bool(disk.names(part_folder(run, "gradients", rank)))

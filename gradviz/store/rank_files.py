@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from gradviz.store.files import Disk
+from gradviz.store.sealed import KEY, seal, unseal
 
 SIZE_LIMIT = 64 * 2**20
 SEGMENT_LIMIT = 10_000
-RESERVED = ("rank", "world_size", "segments")
+RESERVED = ("rank", "world_size", "segments", KEY)
 _OF_A_RANK = re.compile(r"(?:heartbeat|rank)-(\d{1,9})\.json|rank=(\d{1,9})", re.ASCII)
 
 
@@ -52,9 +53,8 @@ class RankFile:
         world_size = self.segments[-1].world_size if self.segments else 1
         head = {"rank": self.rank, "world_size": world_size}
         segments = [asdict(segment) for segment in self.segments]
-        return json.dumps({**head, "segments": segments, **self.facts}, ensure_ascii=False).encode(
-            "utf-8", "backslashreplace"
-        )
+        content = json.dumps({**head, "segments": segments, **self.facts}, ensure_ascii=False)
+        return seal(content.encode("utf-8", "backslashreplace"))
 
 
 def file_name(rank: int) -> str:
@@ -65,10 +65,20 @@ def file_name(rank: int) -> str:
 def read_rank_file(run: Path, rank: int, disk: Disk | None = None) -> RankFile | None:
     """Return what a rank says about itself; None where there is no such file or it cannot be understood."""
     try:
-        fields = json.loads((disk or Disk()).read(run / file_name(rank), SIZE_LIMIT))
+        return known_rank_file(run, rank, disk or Disk())
+    except OSError:
+        return None
+
+
+def known_rank_file(run: Path, rank: int, disk: Disk) -> RankFile | None:
+    """As `read_rank_file`, but OSError where the file may be there: who rewrites it must know what it holds."""
+    try:
+        fields = json.loads(unseal(disk.read(run / file_name(rank), SIZE_LIMIT)))
         segments = tuple(_segment(row) for row in fields["segments"][:SEGMENT_LIMIT])
         facts = {name: fact for name, fact in fields.items() if name not in RESERVED}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         return None
     return RankFile(rank, segments, facts)
 

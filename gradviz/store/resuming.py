@@ -14,7 +14,7 @@ from gradviz.errors import DamagedPartError, RunFolderError
 from gradviz.schema import EventRecord, Layer
 from gradviz.store import manifest as manifests
 from gradviz.store.files import Disk
-from gradviz.store.heartbeat import Heartbeat, read_heartbeat
+from gradviz.store.heartbeat import Heartbeat, known_heartbeat, read_heartbeat
 from gradviz.store.part_files import PartFile
 from gradviz.store.part_set import PartSet
 from gradviz.store.parts import parse_part_name, part_folder
@@ -100,7 +100,7 @@ class Past:
 
 def past_of(run: Path, rank: int, disk: Disk) -> Past:
     """Look at what the rank has written until now. Only its writer may ask: it tidies up after a crash."""
-    heartbeat = read_heartbeat(run, rank, disk) or Heartbeat(rank=rank)
+    heartbeat = known_heartbeat(run, rank, disk) or Heartbeat(rank=rank)
     _undo_unfinished_merge(run, rank, disk)
     gradients, events, overview = (PartSet(run, kind, rank) for kind in ("gradients", "events", "overview"))
     listed = {part.events: part for part in events.current()}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gradviz.errors import QueryError
 from gradviz.schema import Phase
+from gradviz.store.broken_files import broken_files
 from gradviz.store.frames import (
     arrays_of,
     event_frame,
@@ -105,7 +106,8 @@ class Run(LoadedRun):
             for parts in rows.part_sets:
                 self._retry(parts.current)
         found = [part for rows in self._of_each() for part in rows.damaged.values()]
-        return sorted(found, key=lambda part: (part.first_event, part.reason))
+        found.sort(key=lambda part: (part.first_event, part.reason))
+        return [*found, *broken_files(self.path, self._shown_ranks())]
 
     def verify(self) -> list[DamagedPart]:
         """Read everything once, with checksums; returns what is damaged."""

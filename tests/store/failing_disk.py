@@ -44,7 +44,7 @@ class WatchedStream(io.FileIO):
     """An unbuffered file: what is written is in the kernel's hands, as after kill -9."""
 
     def __init__(self, disk: WatchedDisk, path: Path) -> None:
-        super().__init__(path, "w")
+        super().__init__(path, "w+")
         self._disk = disk
         self._untouched = True
 
