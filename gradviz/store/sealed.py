@@ -6,6 +6,7 @@ import zlib
 
 KEY = "crc32"
 _LEAD = b'{"crc32":"'
+_BY_HAND = b'{"crc32": '  # as others write JSON
 _REST = len(_LEAD) + len('01234567",')
 
 
@@ -17,9 +18,10 @@ def seal(content: bytes) -> bytes:
 
 def unseal(content: bytes) -> bytes:
     """The JSON object without its checksum; one that has none is as it was. Raises ValueError for a wrong one."""
-    if not content.startswith(_LEAD):
+    lead, rest = content[: len(_LEAD)], content[_REST:]
+    wrong = sum(a != b for a, b in zip(lead, _LEAD, strict=False))
+    if wrong > 1 or lead == _BY_HAND:
         return content
-    rest = content[_REST:]
-    if content[len(_LEAD) : _REST] != f'{zlib.crc32(rest):08x}",'.encode():
+    if wrong or content[len(_LEAD) : _REST] != f'{zlib.crc32(rest):08x}",'.encode():
         raise ValueError(f"its checksum is wrong (take its entry {KEY!r} out if it was changed by hand)")
     return b"{" + rest
