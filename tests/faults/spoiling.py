@@ -60,11 +60,14 @@ class Spoiled:
             self.path.write_bytes(whole)
 
     def _check(self, where: str) -> bool:
+        said = ""
         try:
             run = open_run(self.run)
             frames = frames_of(run)
         except GradvizError as error:
-            assert self.path.name in str(error) or "upgrade" in str(error).lower(), where
+            said = str(error)
+        if said:
+            assert self.path.name in said or "Upgrade with" in said, where
             assert all(known.path == self.run for known in list_runs(self.run.parent)), where
             return True
         damaged = {damage.path for damage in run.damaged}
