@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -34,9 +33,15 @@ class Shelf:
     @property
     def fault(self) -> Literal["missing", "file", "closed"] | None:
         """Why there is nothing to list, if there is a reason: no folder, a file in its place, no right to read it."""
-        if not self.folder.is_dir():
-            return "file" if self.folder.exists() else "missing"
-        return None if os.access(self.folder, os.R_OK | os.X_OK) else "closed"
+        try:
+            next(self.folder.iterdir(), None)
+        except FileNotFoundError:
+            return "missing"
+        except NotADirectoryError:
+            return "file"
+        except OSError:
+            return "closed"
+        return None
 
 
 def shelves() -> list[Shelf]:

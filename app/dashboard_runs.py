@@ -24,8 +24,6 @@ from gradviz.store import RunSummary
 
 ROWS = 25  # a page; sparklines and findings are read for the page at hand only
 LOOK_SECONDS, LOOK_EVERY = 0.3, 0.5  # findings come in a few runs at a time: the table stands at once
-ANOTHER_FOLDER = "gradviz view FOLDER"
-
 SIGNS = {
     RunState.LIVE: "●",
     RunState.FINISHED: "✓",
@@ -56,7 +54,7 @@ def show_shelf(shelf: Shelf, runs: Mapping[str, RunSummary], wanted: str) -> Non
     elif shelf.fault is not None:
         st.warning(say(f"empty.{shelf.fault}", folder=str(shelf.folder)), icon=":material/folder_off:")
         st.caption(say("empty.another_folder"))
-        st.code(ANOTHER_FOLDER, language="sh")
+        st.code(say_plain("empty.another_folder_command"), language="sh")
     elif not shelf.runs:
         st.info(say("empty.folder", folder=str(shelf.folder)), icon=":material/folder_open:")
         snippet()

@@ -26,7 +26,6 @@ FORBIDDEN_ATTRIBUTES = {
     "query",
     "file_uploader",
     "camera_input",
-    "download_button",
     "write",
 }
 FORBIDDEN_MODULES = {

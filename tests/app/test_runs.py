@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,14 @@ def test_a_folder_that_may_not_be_read_says_so(
     open_page: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.mkdir()  # the tests run as root, to whom nothing is closed
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder)
+    listed = Path.iterdir
+
+    def closed(path: Path) -> Iterator[Path]:
+        if path == folder:
+            raise PermissionError(path)
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", closed)
     app = open_page()
     assert_sound(app)
     assert "cannot be read" in app.warning[0].value
