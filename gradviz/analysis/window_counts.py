@@ -49,7 +49,7 @@ def window_counts(events: pd.DataFrame, pieces: Iterable[Mapping[str, NDArray[An
     is_last = np.zeros(len(axis.event), dtype=np.bool_)
     is_last[micro[np.append(np.diff(axis.window[micro]) > 0, True)[: len(micro)]]] = True
     seen, left, bad = (np.zeros(windows, dtype=np.bool_) for _ in range(3))
-    for piece in pieces:
+    for piece in pieces if windows else ():  # the parts of events may be damaged, all of them
         place = np.minimum(np.searchsorted(axis.event, piece["event"]), len(axis.event) - 1)
         known = axis.event[place] == piece["event"]
         something = (piece["nonfinite"] != NO_GRADIENT) & (piece["l2"] != 0)
