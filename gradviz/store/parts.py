@@ -114,11 +114,12 @@ class PartWriter:
         """Give the file its name. With it the part counts, whatever a call says whose answer was lost on its way."""
         try:
             self._disk.replace(self._temporary, self.target)
-            if durable:
-                self._disk.sync_folder(self.target.parent)
         except OSError:
             if not self._disk.exists(self.target):
                 raise
+        if durable:
+            with contextlib.suppress(OSError):  # some file systems sync no folder
+                self._disk.sync_folder(self.target.parent)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
