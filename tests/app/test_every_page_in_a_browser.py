@@ -60,6 +60,7 @@ def test_every_page_draws_every_sample_run(tab: Page, server: Server, name: str,
 @pytest.mark.parametrize("name", PAGES)
 def test_whatever_is_chosen_stands_in_the_link(visit: Visit, name: str) -> None:
     page = visit(link(name, TELLING))
+    _wait_for_the_end(page, name)
     for radios in page.get_by_role("radiogroup").all():
         _choose(page, radios.get_by_role("radio").last, "click")
     for slider in page.get_by_role("slider").all():
@@ -70,7 +71,18 @@ def test_whatever_is_chosen_stands_in_the_link(visit: Visit, name: str) -> None:
     again = visit(page.url.split("/", 3)[-1])
     expect(again.get_by_role("heading", level=1)).to_have_text(text(f"app.{name}.title", "zh"))
     expect(again.get_by_role("slider")).to_have_count(page.get_by_role("slider").count())
-    assert again.evaluate(SAID) == page.evaluate(SAID)
+    again.wait_for_function(
+        f"said => JSON.stringify(({SAID})()) === JSON.stringify(said)", arg=page.evaluate(SAID)
+    )
+
+
+def _wait_for_the_end(page: Page, name: str) -> None:
+    """Streamlit says that a script has ended before the browser has drawn what it sent."""
+    expect(page.get_by_role("radiogroup").first).to_be_visible()
+    expect(
+        pictures(page).first if name != "runs" else page.get_by_test_id("stDataFrame").first
+    ).to_be_visible()
+    settle(page)
 
 
 def _choose(page: Page, control: Locator, how: str) -> None:
@@ -121,6 +133,7 @@ def test_a_picture_is_saved_as_an_image_by_the_browser(
 def test_every_control_is_reached_by_the_tabulator(visit: Visit, name: str) -> None:
     # the arrow of a menu is not: its field is, and opens it
     page = visit(link(name, TELLING))
+    _wait_for_the_end(page, name)
     unreachable = page.get_by_test_id("stMain").evaluate("""main => [...main.querySelectorAll(
         "button, input, textarea, a[href], summary, [role=slider], [role=combobox]")].filter(
         one => one.checkVisibility({visibilityProperty: true}) && !one.disabled && one.tabIndex < 0
