@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from dashboard_accumulation_choice import MOST_LAYERS, WHOLE_MODEL, Choice, first_layers
@@ -26,11 +27,17 @@ from dashboard_words import say, say_plain
 from gradviz.analysis import Sawtooth
 from gradviz.analysis.groups import Group
 from gradviz.analysis.ledger import few_windows
+from gradviz.analysis.windows import usual_window
+from gradviz.figures.numbers import table_format
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METRIC_WIDTH = 165  # five beside each other on a wide screen, two on a phone
 NO_CLIP = 1e-4  # closer to 1 it is rounding
 RARE_COLUMNS = ("weight", "clip", "amp_scale")  # shown only where the run has them
 LEDGER_WINDOWS = 1000
+SHORT_COLUMNS = ("residual", "loss", "lr", "weight", "clip", "l2")  # with three digits
 
 __all__ = [
     "METRIC_WIDTH",
@@ -116,6 +123,7 @@ def choose_part(reading: Reading, choice: Choice) -> Part:
     """Which layers together (all, or the chosen ones where the model is too big), and which window."""
     whole = _is_affordable(reading, choice.updates)
     first, last = choice.updates
+    usual = usual_window(events(reading.stamp, reading.run), choice.updates)
     part_box, window_box = st.columns(2, gap="large")
     keys = [key for key in choice.keys if key != WHOLE_MODEL]
     with part_box:
@@ -127,7 +135,7 @@ def choose_part(reading: Reading, choice: Choice) -> Part:
             default=WHOLE_MODEL,
         )
     with window_box:
-        update = pick_number("window", say("choose.window"), first, last, default=last)
+        update = pick_number("window", say("choose.window"), first, last, default=usual)
     if key != WHOLE_MODEL:
         return Part(choice.group(key), update)
     return Part(None if whole else _chosen(choice), update)
@@ -170,7 +178,9 @@ def ledger_part(reading: Reading, part: Part, choice: Choice) -> None:
     frame["consumed"] = outcome.map({one: say_plain(f"consumed.{one}") for one in set(outcome)})
     frame["clip"] = frame["clip"].where(abs(frame["clip"] - 1) > NO_CLIP)
     frame = frame.drop(columns=[name for name in RARE_COLUMNS if frame[name].isna().all()])
-    st.dataframe(frame, hide_index=True, column_config=_ledger_columns(), height=table_height(len(frame)))
+    st.dataframe(
+        frame, hide_index=True, column_config=_ledger_columns(frame), height=table_height(len(frame))
+    )
     if len(frame) < len(whole.frame):
         st.caption(say("accumulation.ledger_few", shown=len(frame), total=len(whole.frame)))
 
@@ -204,21 +214,17 @@ def _resets(clean: int, stale: int) -> str:
     return say_plain("accumulation.not_reset", stale=stale, total=clean + stale)
 
 
-def _ledger_columns() -> Columns:
-    count, short = ("%d", 85), ("%.3g", 95)
+def _ledger_columns(frame: pd.DataFrame) -> Columns:
+    count = ("%d", 85)
+    short = {name: (table_format(frame[name]), 95) for name in SHORT_COLUMNS if name in frame}
     return numbers(
         "ledger",
         update=count,
         length=count,
         edits=count,
         nonfinite=count,
-        residual=short,
-        loss=short,
-        lr=short,
-        weight=short,
-        clip=short,
         amp_scale=("%.0f", 95),
         seconds=("%.2f", 85),
-        l2=short,
         coherence=("%.2f", 85),
+        **short,
     ) | texts("ledger", consumed=90, reset=110)

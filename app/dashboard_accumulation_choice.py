@@ -9,6 +9,7 @@ from dashboard_accumulation_counts import counts
 from dashboard_reading import Reading, Span, events
 from dashboard_widgets import pick_one, pick_several, pick_span
 from dashboard_words import Language, language, printable, say, say_plain
+from streamlit.delta_generator import DeltaGenerator
 
 from gradviz.analysis import STATISTICS, Statistic
 from gradviz.analysis.groups import Group, module_tree, tree_depth
@@ -53,18 +54,14 @@ class Choice:
 def ask(reading: Reading) -> Choice | None:
     """The controls of the page; None where nothing is chosen, or too much, which is then said."""
     with st.container(border=True):
-        series = _ask_series(reading)
-        statistic, is_log, panels = _ask_look()
-        first, last = reading.windows
+        layers_box, windows_box = st.columns([5, 4], gap="medium")
+        look_box, groups_box = st.columns([5, 4], gap="medium")
+        with look_box:
+            statistic, is_log, panels = _ask_look()
+        series = _ask_series(reading, layers_box, groups_box)
         layers = tuple(dict.fromkeys(layer for one in series.values() for layer in one.layers))
-        asked = pick_span(
-            "windows",
-            say("choose.windows"),
-            first,
-            last,
-            default=_first_look(reading, layers),
-            hint=say("choose.windows_help"),
-        )
+        with windows_box:
+            asked = _ask_windows(reading, layers)
     if not series:
         st.info(say("empty.layers"), icon=":material/layers:")
         return None
@@ -83,6 +80,12 @@ def ask(reading: Reading) -> Choice | None:
         language=language(),
         cut=updates != asked,
     )
+
+
+def _ask_windows(reading: Reading, layers: tuple[str, ...]) -> Span:
+    first, last = reading.windows
+    look, hint = _first_look(reading, layers), say("choose.windows_help")
+    return pick_span("windows", say("choose.windows"), first, last, default=look, hint=hint)
 
 
 def _ask_look() -> tuple[Statistic, bool, bool]:
@@ -108,10 +111,9 @@ def _ask_look() -> tuple[Statistic, bool, bool]:
     return statistic, scale == "log", arrange == PANELS
 
 
-def _ask_series(reading: Reading) -> dict[str, Group]:
+def _ask_series(reading: Reading, layers_box: DeltaGenerator, groups_box: DeltaGenerator) -> dict[str, Group]:
     """Layers and groups, by the names that the URL has for them."""
     groups = _groups(reading.layers)
-    layers_box, groups_box = st.columns([5, 4]) if groups else (st.container(), st.container())
     with groups_box:  # first: whoever chose a group need not have a layer beside it
         chosen = _ask_groups(groups) if groups else []
     with layers_box:

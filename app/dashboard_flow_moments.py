@@ -12,6 +12,8 @@ from dashboard_reading import Reading, Span, events
 from dashboard_widgets import pick_from_menu, pick_number, pick_one
 from dashboard_words import say
 
+from gradviz.analysis.windows import usual_window
+
 Role = Literal["one", "before", "film"]
 FEW = 12  # moments that fit in a row of buttons; a longer window gets a menu
 LONGEST_FILM = 60  # moments
@@ -38,9 +40,10 @@ class Film:
 
 
 def choose_moment(reading: Reading, label: str, *, role: Role = "one") -> Moment | None:
-    """A window and a moment of it, to begin with the last one; a pair begins at the first window, a film earlier."""
+    """A window and a moment of it, to begin with the last of the usual length; a pair begins at the first one."""
     first, last = reading.windows
-    begin = {"one": last, "before": first, "film": max(first, last - FILM_WINDOWS + 1)}[role]
+    newest = usual_window(events(reading.stamp, reading.run), (first, last))
+    begin = {"one": newest, "before": first, "film": max(first, last - FILM_WINDOWS + 1)}[role]
     window, place = ("window2", "moment2") if role == "before" else ("window", "moment")
     update = pick_number(window, label, first, last, default=begin)
     moments = moments_of(reading, (update, update))

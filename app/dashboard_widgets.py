@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import dashboard_view as view
 import streamlit as st
+from dashboard_words import say
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -89,6 +90,7 @@ def pick_several(
         key=_key(name),
         format_func=shown,
         max_selections=most,
+        placeholder=say("choose.none"),
         help=hint,
         on_change=_adopt,
         args=(name, list),

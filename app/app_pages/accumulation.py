@@ -16,10 +16,11 @@ PARAMETERS = (
 
 def draw(reading: Reading) -> None:
     """Headline, sawtooth, build-up beside one window, agreement over time, ledger."""
+    above = st.container()  # the answer stands above the choices, and depends on them
     choice = ask(reading)
     if choice is None:
         return
-    with section("accumulation.headline", heading=False):
+    with above, section("accumulation.headline", heading=False):
         parts.headline(reading, choice)
     with section("accumulation.sawtooth", heading=False):
         parts.sawtooth_part(reading, choice)

@@ -50,6 +50,22 @@ def window_axis(gradients: pd.DataFrame) -> WindowAxis:
     return WindowAxis(event, micro_step, phase, window, x, window_update, start, length, missed)
 
 
+def usual_window(events: pd.DataFrame, windows: tuple[int, int]) -> int:
+    """The newest of `windows` (first and last) with as many micro-steps as most of them have, else the last.
+
+    The last window of an epoch, or of a run that is being recorded, is often shorter: a bad one to begin with.
+    """
+    update = integers(events, "update")
+    inside = (update >= windows[0]) & (update <= windows[1])
+    micro = update[inside & (events["phase"] == "micro_step").to_numpy()]
+    if not len(micro):
+        return windows[1]
+    found, length = np.unique(micro, return_counts=True)
+    lengths, times = np.unique(length, return_counts=True)
+    usual = lengths[times == times.max()].max()
+    return int(found[length == usual].max())
+
+
 def _opens(update: Integers, micro_step: Integers, phase: Integers) -> Flags:
     """Which events open a window: a new update number, a reset, or a micro-step that does not count on."""
     opens: Flags = phase == int(Phase.RESET)

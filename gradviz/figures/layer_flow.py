@@ -19,6 +19,8 @@ from gradviz.texts import text
 Orientation = Literal["auto", "vertical", "horizontal"]
 ROWS = 60  # layers that still fit as rows
 
+LEGEND = 28  # pixels of one line of it
+
 
 def plot_layer_flow(
     flow: LayerFlow,
@@ -49,6 +51,9 @@ def plot_layer_flow(
         if np.isfinite(heights_of(trace, horizontal=pen.horizontal)).any():
             figure.add_trace(trace)
     pen.lay_out(figure, text(f"figure.statistic.{flow.statistic}", language))
+    if pen.horizontal:  # taller than a screen: what the marks mean has to stand above them
+        above = {"yref": "paper", "y": 1, "yanchor": "bottom"}
+        figure.update_layout(legend=above, margin_t=figure.layout.margin.t + LEGEND)
     return figure
 
 

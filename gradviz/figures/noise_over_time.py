@@ -145,17 +145,14 @@ def _noise(figure: go.Figure, x: Floats, record: NoiseOverTime, hovers: list[str
             )
         )
     size = f"{number(record.window)} {_unit(record, language)}"
-    figure.add_hline(record.window, yref="y2", line={"color": NEUTRAL, "width": 1.5, "dash": "dash"})
-    figure.add_annotation(
-        text=text("figure.noise_over_time.size", language, size=size),
-        x=1,
-        xref="paper",
-        xanchor="right",
-        y=np.log10(record.window),  # on a log axis notes stand at the exponent, lines at the number
+    figure.add_hline(
+        record.window,
         yref="y2",
-        yanchor="bottom",
-        showarrow=False,
-        font={"color": NEUTRAL},
+        line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
+        name=text(
+            "figure.noise_over_time.size", language, size=size
+        ),  # a note beside it would lie on the curve
+        showlegend=True,
     )
     look = {"anchor": "x", "gridcolor": GRID, "zeroline": False, "showline": False, "ticks": ""}
     title = text("figure.noise_over_time.y_noise", language, unit=_unit(record, language))

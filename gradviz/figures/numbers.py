@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 SMALL, LARGE = 1e-3, 1e4
 
@@ -25,6 +25,14 @@ def number_format(values: NDArray[np.float64]) -> str:
     finite = np.abs(values[np.isfinite(values)])
     largest = float(finite.max()) if len(finite) else 1.0
     return ".3~g" if largest == 0 or SMALL <= largest < LARGE else ".2~e"
+
+
+def table_format(values: ArrayLike) -> str:
+    """The printf format of a column of a table: with exponents where plain digits would be very many."""
+    sizes = np.abs(np.asarray(values, dtype=np.float64))
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    wide = len(sizes) and (sizes.max() >= LARGE or np.median(sizes) < SMALL)
+    return "%.2e" if wide else "%.3g"
 
 
 def percent(share: float) -> str:

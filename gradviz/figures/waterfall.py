@@ -15,7 +15,9 @@ from gradviz.schema import Phase
 from gradviz.texts import text
 
 STANDS_OUT = 1.5  # times an even share
+MULTIPLE = 2.0  # times the update: from here on a share is said as a multiple
 LEFTOVER = 0.005  # of an update: less of it is rounding
+CANCELLED = 1.0  # more than all of an update: others took part of it back
 SAID = 6  # numbers that the sentence names; the hover has all
 
 
@@ -65,14 +67,15 @@ def _sentence(waterfall: Waterfall, language: str) -> str:
     count = int((waterfall.phase == Phase.MICRO_STEP).sum())
     words: dict[str, object] = {
         "micro_step": int(waterfall.micro_step[waterfall.largest]),
-        "share": percent(waterfall.share),
+        "share": _share(waterfall.share),
         "count": count,
         "even": percent(1 / count),
     }
     if not waterfall.has_shares:
         return text("figure.waterfall.sentence", language, **words) + _logged(waterfall, language)
     stands_out = waterfall.share >= STANDS_OUT / count
-    key = "only" if count == 1 else "made" if stands_out else "even"
+    cancelled = waterfall.share > CANCELLED + LEFTOVER
+    key = "only" if count == 1 else "cancelled" if cancelled else "made" if stands_out else "even"
     sentence = text(f"figure.waterfall.{key}", language, **words)
     if waterfall.leftover > LEFTOVER:
         share = percent(waterfall.leftover)
@@ -152,7 +155,7 @@ def _bars(figure: go.Figure, waterfall: Waterfall, language: str) -> None:
         figure.add_annotation(
             x=waterfall.largest,
             y=max(waterfall.after[waterfall.largest], waterfall.before[waterfall.largest]),
-            text=f"<b>{percent(waterfall.share)}</b>",
+            text=f"<b>{_share(waterfall.share)}</b>",
             yshift=12,
             showarrow=False,
         )
@@ -161,13 +164,18 @@ def _bars(figure: go.Figure, waterfall: Waterfall, language: str) -> None:
         figure.add_annotation(x=place, y=height, text=number(height), showarrow=False, yshift=12)
 
 
+def _share(share: float) -> str:
+    """A share of what nearly cancelled is a multiple: 12 times, not 1200 %."""
+    return percent(share) if abs(share) < MULTIPLE else f"×{number(float(f'{share:.2g}'))}"
+
+
 def _told(waterfall: Waterfall, language: str) -> list[str]:
     """Everything that is known of each moment, and nothing that is not."""
     fields = [
         (text("figure.waterfall.change", language), waterfall.change, number),
         (text(f"figure.symbol.{waterfall.statistic}", language), waterfall.after, number),
         (text(f"figure.symbol.micro_{waterfall.statistic}", language), waterfall.micro_value, number),
-        (text("figure.waterfall.share", language), waterfall.shares, percent),
+        (text("figure.waterfall.share", language), waterfall.shares, _share),
         *((label, values, number) for label, values in _numbers(waterfall, language)),
     ]
     return [

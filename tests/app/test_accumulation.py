@@ -42,7 +42,7 @@ def test_groups_stand_beside_layers_and_a_link_opens_them_again(open_page: Open,
     drawn = legend(charts(app)[0])
     assert {"blocks.0.weight", "the whole model (14 layers)", "blocks.3 (2 layers)"} <= set(drawn)
     assert app.selectbox(key="widget.part").value == "blocks.3"
-    assert "How update 3 was built: blocks.3 (2 layers)" in said(app)
+    assert "How update 2 was built: blocks.3 (2 layers)" in said(app)
     assert app.query_params == asked
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradviz.figures.numbers import number, number_format
+from gradviz.figures.numbers import number, number_format, table_format
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,20 @@ def test_the_format_follows_the_largest(largest: float, expected: str) -> None:
 
 def test_the_format_of_nothing() -> None:
     assert number_format(np.array([])) == ".3~g"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.5, 2.3, 9999.0], "%.3g"),
+        ([0.5, 9.85e12, np.nan], "%.2e"),
+        ([1e-5, 2e-5, 0.0], "%.2e"),
+        ([0.0, 0.0], "%.3g"),
+        ([np.nan, np.inf], "%.3g"),
+        ([], "%.3g"),
+    ],
+)
+def test_a_column_has_exponents_where_plain_digits_would_be_very_many(
+    values: list[float], expected: str
+) -> None:
+    assert table_format(values) == expected

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from gradviz.analysis import waterfall
 from gradviz.figures import plot_waterfall
@@ -29,3 +32,16 @@ def test_the_waterfall_names_who_made_the_update_and_what_was_logged_with_it() -
 def test_without_cosines_the_waterfall_says_what_moved_the_sum() -> None:
     frame = reference_run().gradients().assign(cosine=np.nan)
     assert "of all movement" in subtitle(plot_waterfall(waterfall(frame, update=1)))
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(1.3, "130 %"), (12.55, "×13"), (1255.0, "×1300"), (4.0e6, "×4e6")]
+)
+def test_a_sum_that_nearly_cancels_is_said_to_and_not_a_share_of_a_thousand_percent(
+    share: float, said: str
+) -> None:
+    found = replace(waterfall(reference_run().gradients(), update=1), share=share)
+    figure = plot_waterfall(found)
+    assert f"would have made {said} of the update" in subtitle(figure)
+    assert "pulled against each other" in subtitle(figure)
+    assert f"<b>{said}</b>" in [note.text for note in figure.layout.annotations]
