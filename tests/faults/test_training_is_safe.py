@@ -252,7 +252,7 @@ for summary in gradviz.list_runs(runs):
     assert out.startswith("True")
 
 
-@pytest.mark.parametrize("at", [9, 77])
+@pytest.mark.parametrize("at", [1])
 def test_no_bit_of_the_training_differs_where_calls_fail(tmp_path: Path, at: int) -> None:
     out, _ = run(
         f"""

@@ -55,9 +55,9 @@ def test_kill_loses_nothing_that_was_readable(tmp_path: Path, events: int) -> No
 
 
 @pytest.mark.soak
-def test_thirty_kills(tmp_path: Path) -> None:
+def test_a_hundred_kills(tmp_path: Path) -> None:
     chance = np.random.default_rng(0)
-    for number in range(30):
+    for number in range(100):
         parent = tmp_path / str(number)
         run, seen = kill_at(parent / "runs", int(chance.integers(700)))
         check(run, seen, parent)
