@@ -25,9 +25,7 @@ from gradviz.analysis import (
     rows_to_read,
     run_clock,
 )
-from gradviz.figures.comparison import plot_comparison
-from gradviz.figures.comparison_curves import plot_compared_curves
-from gradviz.figures.comparison_map import plot_difference_map
+from gradviz.figures import plot_compared_curves, plot_comparison, plot_difference_map
 from gradviz.store import Run
 
 ROWS_TO_PART = (

@@ -10,6 +10,7 @@ from dashboard_heat_map import forget_selection, named, selection
 from dashboard_heat_map_pictures import Choice, draw_part, groups_of, is_long
 from dashboard_reading import Reading, Span
 from dashboard_sections import show_picture
+from dashboard_widgets import pick_several
 from dashboard_words import say
 
 from gradviz.analysis import HeatMap, most_changing
@@ -21,6 +22,10 @@ CLOSE = 16  # windows before and after the place to look at, where all of them a
 
 def selected_part(reading: Reading, layers: list[str], found: HeatMap, choice: Choice) -> None:
     """The chosen rows over the chosen updates, or how to choose some."""
+    hint = say("heat_map.rows_help")
+    pick_several(
+        "rows", say("heat_map.rows"), found.layers, default=[], most=view.MAX_VALUES, hint=hint
+    )  # what a click on a mark chooses, for a keyboard
     selected = selection(found, choice)
     if selected is None:
         st.info(say("heat_map.choose"), icon=":material/ink_selection:")

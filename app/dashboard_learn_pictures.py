@@ -12,8 +12,7 @@ from gradviz.analysis.toy_lessons import ToyLesson, is_diverging, toy_lessons
 from gradviz.analysis.toy_loop import ToyLoop
 from gradviz.analysis.toy_path import toy_path
 from gradviz.analysis.toy_rows import TOY_LAYER
-from gradviz.figures import plot_build_up, plot_sawtooth, plot_waterfall
-from gradviz.figures.toy_path import plot_toy_loss, plot_toy_path
+from gradviz.figures import plot_build_up, plot_sawtooth, plot_toy_loss, plot_toy_path, plot_waterfall
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)

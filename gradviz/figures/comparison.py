@@ -54,9 +54,7 @@ def plot_comparison(comparison: Comparison, *, language: str = "en") -> go.Figur
     )
     _mark(figure, comparison, axis, language)
     if tolerance:
-        words = text("figure.comparison.tolerance", language, rtol=number(comparison.rtol))
-        line = {"color": NEUTRAL, "width": 1.5, "dash": "dash"}
-        figure.add_hline(comparison.rtol, line=line, annotation={"text": words, "font": {"color": NEUTRAL}})
+        _draw_tolerance(figure, comparison.rtol, language)
     figure.update_xaxes(title_text=text("figure.word.update", language))
     figure.update_yaxes(title_text=text("figure.comparison.y", language), **_layout(axis))
     axis.draw_shelves(figure)
@@ -88,6 +86,21 @@ def _mark(figure: go.Figure, comparison: Comparison, axis: ValueAxis, language: 
             hoverinfo="skip",
             showlegend=True,
         )
+    )
+
+
+def _draw_tolerance(figure: go.Figure, rtol: float, language: str) -> None:
+    """A dashed line and its name: on a log axis a line stands at its value, words stand at its logarithm."""
+    figure.add_hline(rtol, line={"color": NEUTRAL, "width": 1.5, "dash": "dash"})
+    figure.add_annotation(
+        text=text("figure.comparison.tolerance", language, rtol=number(rtol)),
+        font={"color": NEUTRAL},
+        showarrow=False,
+        xref="paper",
+        x=1,
+        xanchor="right",
+        y=np.log10(rtol),
+        yanchor="bottom",
     )
 
 

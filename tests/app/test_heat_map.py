@@ -155,3 +155,13 @@ def test_rows_that_are_too_many_are_those_that_change_most(
     assert_sound(app)
     assert len(rows_shown(app)) == 2
     assert "the 2 of 4 layers that change most" in words(app)
+
+
+def test_rows_can_be_chosen_by_name(open_page: Open, run: str) -> None:
+    app = open_page("heat_map", run=run)
+    app.multiselect(key="widget.rows").select(NAMES[1]).run()
+    assert_sound(app)
+    assert app.query_params["rows"] == NAMES[1]
+    assert f"Selected: updates 0 to 39 of {NAMES[1]}" in words(app)
+    app.multiselect(key="widget.rows").unselect(NAMES[1]).run()
+    assert "Drag a box over the map" in words(app)

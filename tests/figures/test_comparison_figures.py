@@ -167,3 +167,12 @@ def test_a_comparison_of_a_part_says_so(tmp_path: Path) -> None:
     found: Comparison = comparison(record(tmp_path, "a"), record(tmp_path, "b"))
     told = comparison_sentences(replace(found, is_complete=False))
     assert told[-1].startswith("Only the first windows were looked at")
+
+
+def test_the_tolerance_is_named_at_its_line(tmp_path: Path) -> None:
+    found = comparison(record(tmp_path, "a"), record(tmp_path, "b", factors={(1, 1, MICRO): 2.0}), rtol=1e-3)
+    figure = plot_comparison(found)
+    assert figure.layout.yaxis.type == "log"
+    line = next(shape for shape in figure.layout.shapes if shape.y0 == 1e-3)
+    name = next(note for note in figure.layout.annotations if "tolerance" in note.text)
+    assert name.y == np.log10(line.y0)
