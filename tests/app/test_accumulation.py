@@ -168,3 +168,14 @@ def test_a_long_ledger_shows_odd_windows_first(open_page: Open, monkeypatch: pyt
     assert_sound(app)
     assert list(app.dataframe[0].value["update"]) == [14, 15, 16, 27, 28, 29]
     assert "Showing 6 of 30 windows" in said(app)
+
+
+def test_the_page_begins_with_the_answer_and_with_a_whole_window(open_page: Open) -> None:
+    app = open_page("accumulation", run="samples:healthy-digits-n4-short-last-window")
+    assert_sound(app)
+    kinds = [
+        element.type for element in app.main if element.type in {"metric", "multiselect", "plotly_chart"}
+    ]
+    assert kinds.index("metric") < kinds.index("multiselect")
+    assert app.slider(key="widget.window").value == 73  # the last of four micro-steps; 74 has one
+    assert app.multiselect(key="widget.group").placeholder == "none yet: type or choose"
