@@ -48,9 +48,9 @@ class Observer:
         self._loss: dict[str, Scalar] = {}
         self._accumulated: Sums | None = None  # of the last micro-step: what an update is compared with
 
-    def add_slot(self, slot: int) -> None:
-        """Record `slot` from now on."""
-        self.slots = sorted([*self.slots, slot])
+    def add_slots(self, slots: list[int]) -> None:
+        """Record these, too, from now on."""
+        self.slots = sorted([*self.slots, *slots])
         ids = np.array(self.slots, dtype=np.int32)
         self._rows = ids, self._watched.numels[ids]
 

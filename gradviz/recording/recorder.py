@@ -66,10 +66,11 @@ class ActiveRecorder(Recorder):
         """Hook the parameters that allow it now; frozen ones refuse until they are unfrozen, new ones may have come."""
         if self.watched.met_strangers:
             self._observer.grow()
-        for slot, parameter in self.watched.alive():
-            if slot not in self._handles and parameter.requires_grad:
-                self._handles[slot] = hook_gradient(self, slot, parameter)
-                self._observer.add_slot(slot)
+        thawed = [(s, p) for s, p in self.watched.alive() if s not in self._handles and p.requires_grad]
+        for slot, parameter in thawed:
+            self._handles[slot] = hook_gradient(self, slot, parameter)
+        if thawed:
+            self._observer.add_slots([slot for slot, _ in thawed])
 
     def _idle(self) -> bool:
         return self.closed or self._guard.disabled or os.getpid() != self._pid
