@@ -29,7 +29,7 @@ from gradviz.texts import catalogue, text
 MENU_LENGTH = 500  # runs in the menu; the table on the page Runs has all of them
 REFRESH_SECONDS = 2.0
 TICK_SECONDS = 1.0  # the badge and the seconds since the last event; costs a look at the heartbeat
-MORE = "samples:"  # in the menu: the runs that it does not hold. No run has this id
+MORE = "~older"  # in the menu: the runs that it does not hold. No run has this id: `is_plausible` refuses it
 ALL_RANKS = "all"
 
 
