@@ -81,8 +81,13 @@ class Scan:
         return Difference(lone.update, lone.micro_step, lone.phase, "length", only=lone.side)
 
     def by_update(self) -> tuple[Integers, Floats]:
-        """The updates, and the largest relative difference of any moment of each."""
+        """The updates, and the largest relative difference of any moment of each.
+
+        The reset that ends a run is no window of its own, unless it is the one that differs.
+        """
         largest, update = np.concatenate(self.largest), self.pairs.update[: self.seen]
+        told = (self.pairs.phase[: self.seen] != Phase.RESET) | (largest > 0)
+        largest, update = largest[np.isin(update, update[told])], update[np.isin(update, update[told])]
         starts = np.flatnonzero(np.diff(update, prepend=-1))
         return update[starts], np.maximum.reduceat(largest, starts) if len(starts) else np.zeros(0)
 

@@ -13,7 +13,7 @@ import pytest
 import gradviz
 from gradviz.analysis import Comparison, comparison
 from gradviz.schema import Phase
-from gradviz.store import Run
+from gradviz.store import Run, sample_folder
 from tests.app.recorded import record_run
 from tests.comparable_runs import LAYERS, record_alike
 
@@ -139,6 +139,17 @@ def test_a_reset_to_zero_is_a_reset_to_none(tmp_path: Path) -> None:
     found = of(record_alike(tmp_path, "a"), record_alike(tmp_path, "b", left=0.0))
     assert found.is_same
     assert found.is_identical
+
+
+def test_the_reset_that_ends_a_run_is_no_window_of_its_own() -> None:
+    runs = [
+        gradviz.open_run(sample_folder() / name) for name in ("diverges-to-nan", "mixed-precision-clipped")
+    ]
+    real = [
+        events.loc[events["phase"] != "reset", "update"].max() for events in (run.events() for run in runs)
+    ]
+    assert max(runs[0].events()["update"]) == real[0] + 1, "it was closed after its last window"
+    assert comparison(*runs).update.max() == min(real)
 
 
 def test_zero_and_none_differ_where_an_optimizer_looks(tmp_path: Path) -> None:
