@@ -36,7 +36,14 @@ HEAVY = set.union(*LIBRARIES.values())
 
 # room -> the rooms that it may read from; the shared words (schema, errors, __init__) are open to all
 ARROWS: dict[str, set[str]] = {
-    "front": {"recording", "store", "analysis", "diagnostics", "figures", "notebook"},  # names only, loaded when used
+    "front": {
+        "recording",
+        "store",
+        "analysis",
+        "diagnostics",
+        "figures",
+        "notebook",
+    },  # names only, loaded when used
     "shared": set(),
     "recording": {"store", "texts", "diagnostics"},  # its findings, loaded when asked for; a report in words
     "integrations": {"recording"},
