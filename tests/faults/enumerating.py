@@ -20,6 +20,7 @@ def record_with(parent: Path, disk: FaultyDisk) -> Recorded:
     """Record; at most one warning, which is ours."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        warnings.simplefilter("ignore", ResourceWarning)  # a process that died has closed none of its files
         done = record(parent, disk)
     assert [warning.category for warning in caught] in ([], [GradvizWarning])
     return done
