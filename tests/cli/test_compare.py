@@ -17,7 +17,7 @@ HEALTHY, SICK = "healthy-digits-n4-short-last-window", "never-resets"
 def test_a_run_is_the_same_as_itself(gradviz: Command) -> None:
     answer = gradviz("compare", SICK, SICK)
     assert answer.code == 0
-    assert answer.out == "The same to the last bit: 175 moments of 8 layers, up to update 30.\n"
+    assert answer.out == "The same to the last bit: 175 moments of 8 layers, up to update 29.\n"
 
 
 def test_two_runs_that_part_at_a_reset(gradviz: Command) -> None:
