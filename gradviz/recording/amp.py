@@ -1,8 +1,9 @@
 """Mixed precision: which gradients carry the factor of a GradScaler, and which updates it refused.
 
 The scaler need not be handed over. While anything is watched, `scale`, `unscale_` and `step` of
-`torch.amp.GradScaler` are wrapped: they say which backward is scaled, by how much, from when on an
-optimizer's gradients are as they are, and whether the optimizer was called at all.
+`torch.amp.GradScaler` are wrapped, and those of its subclasses (FSDP's `ShardedGradScaler` has its own): they
+say which backward is scaled, by how much, from when on an optimizer's gradients are as they are, and whether
+the optimizer was called at all.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gradviz.recording.scalars import read_scalar, scalar_of
-from gradviz.recording.wrapping import Wrapping
+from gradviz.recording.wrapping import Function, Wrapping
 from gradviz.schema import (
     L1,
     MAX,
@@ -56,6 +57,8 @@ class ScalerListener(Protocol):
 def listen(listener: ScalerListener) -> None:
     """Tell `listener`, held weakly, of every GradScaler until `unlisten` or its death."""
     _wrapping.add(listener)
+    for scaler in _subclasses(torch.amp.GradScaler):
+        _wrapping.extend(_own_functions(scaler))
 
 
 def unlisten(listener: ScalerListener) -> None:
@@ -111,16 +114,38 @@ def _enabled(scaler: Any) -> bool:
     return bool(getattr(scaler, "_enabled", True))
 
 
+def _creating(original: Any) -> Any:
+    @wraps(original)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - takes its place
+        original(self, *args, **kwargs)
+        for scaler in type(self).__mro__:  # a class that was not there when the last `watch` looked
+            if scaler is not torch.amp.GradScaler and issubclass(scaler, torch.amp.GradScaler):
+                _wrapping.extend(_own_functions(scaler))
+
+    return __init__
+
+
+_MAKERS = {"scale": _scaling, "unscale_": _unscaling, "step": _stepping}
+
+
+def _own_functions(scaler: type[Any]) -> list[Function]:
+    return [(scaler, name, make) for name, make in _MAKERS.items() if name in vars(scaler)]
+
+
+def _subclasses(scaler: type[Any]) -> Iterable[type[Any]]:
+    for one in scaler.__subclasses__():
+        yield one
+        yield from _subclasses(one)
+
+
 _wrapping: Wrapping[ScalerListener] = Wrapping(
-    (torch.amp.GradScaler, "scale", _scaling),
-    (torch.amp.GradScaler, "unscale_", _unscaling),
-    (torch.amp.GradScaler, "step", _stepping),
+    *_own_functions(torch.amp.GradScaler), (torch.amp.GradScaler, "__init__", _creating)
 )
 
 
 def _is_foreign(scaler: Any) -> bool:
     """Whether a scaler given by the user is of a make whose `scale` does not pass through ours."""
-    return scaler is not None and getattr(type(scaler), "scale", None) is not torch.amp.GradScaler.scale
+    return scaler is not None and not isinstance(scaler, torch.amp.GradScaler)
 
 
 class Unscaling:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import torch
 
 L = TypeVar("L")
-Make = Callable[[Any], Any]
+Function = tuple[Any, str, Callable[[Any], Any]]  # owner, name, and what makes the wrapper of the original
 
 
 class Wrapping(Generic[L]):
@@ -23,24 +23,29 @@ class Wrapping(Generic[L]):
     `make` takes the original function and returns its wrapper, made with `functools.wraps`.
     """
 
-    def __init__(self, *functions: tuple[Any, str, Make]) -> None:
+    def __init__(self, *functions: Function) -> None:
         self._functions = functions
-        self._installed: list[Any] = [None] * len(functions)
+        self._installed: dict[tuple[Any, str], Any] = {}
         self._listeners: list[weakref.ref[Any]] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def add(self, listener: L) -> None:
         """Tell `listener` until it is removed or dies."""
         with self._lock:
             self._listeners.append(weakref.ref(listener))
-            for place, (owner, name, make) in enumerate(self._functions):
+            self.extend(self._functions)
+
+    def extend(self, functions: Iterable[Function]) -> None:
+        """Wrap these, too, until the last listener has gone."""
+        with self._lock:
+            for owner, name, make in functions:
                 found = getattr(owner, name)
-                if found is not self._installed[place]:
+                if found is not self._installed.get((owner, name)):
                     # a compiled function may call us, but must not trace us
                     untraced: Any = torch._disable_dynamo(make(found))  # type: ignore[attr-defined]
                     untraced.__wrapped__ = found
-                    self._installed[place] = untraced
-                    setattr(owner, name, self._installed[place])
+                    self._installed[owner, name] = untraced
+                    setattr(owner, name, untraced)
 
     def remove(self, listener: L | None) -> None:
         """Forget `listener` and the dead ones; with the last of them torch is as it was."""
@@ -50,9 +55,10 @@ class Wrapping(Generic[L]):
             ]
             if self._listeners:
                 return
-            for (owner, name, _), installed in zip(self._functions, self._installed, strict=True):
-                if installed is not None and getattr(owner, name) is installed:
+            for (owner, name), installed in list(self._installed.items()):
+                if getattr(owner, name) is installed:
                     setattr(owner, name, installed.__wrapped__)
+                    del self._installed[owner, name]
 
     def listeners(self) -> list[L]:
         """Those that are alive; where all were dropped without a close, torch is restored."""
