@@ -14,6 +14,7 @@ from gradviz.errors import RunFormatError, RunNotFoundError
 from gradviz.schema import FORMAT_MARK, RunState
 from gradviz.store import manifest as manifests
 from gradviz.store.inline import facts_html, rows_html
+from gradviz.store.known_runs import KnownRuns
 from gradviz.store.mirror import copies_at
 from gradviz.store.rank_files import ranks_named, ranks_of
 from gradviz.store.standing import standing_of
@@ -24,7 +25,7 @@ DEPTH = 3
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One line about a run. `problem` is a sentence when it cannot be opened."""
+    """One line about a run. `problem` is a sentence when it cannot be opened; times are seconds since the epoch."""
 
     name: str
     path: Path
@@ -36,10 +37,15 @@ class RunSummary:
     updates: int | None
     events: int | None
     dropped: int
-    seconds_since_last_event: float | None
+    last_event_at: float | None
     problem: str | None
     reason: str | None = None
     ranks: tuple[int, ...] = (0,)
+
+    @property
+    def seconds_since_last_event(self) -> float | None:
+        """How long ago the last event was recorded; None before the first."""
+        return None if self.last_event_at is None else max(0.0, time.time() - self.last_event_at)
 
     def _repr_html_(self) -> str:
         """What is known of the run, for a notebook."""
@@ -78,31 +84,40 @@ class RunList(list[RunSummary]):
         return rows_html(heads, rows)
 
 
-def list_runs(folder: str | Path) -> RunList:
+def list_runs(folder: str | Path, *, known: KnownRuns | None = None) -> RunList:
     """List the runs at or below a folder, newest first; foreign folders are ignored, links not followed.
 
     A run that cannot be opened (damaged `run.json`, newer format) is listed with its `problem`. Of an fsspec
-    URL the runs directly below it are listed; `path` is then that of a copy, which `open_run` fills.
+    URL the runs directly below it are listed; `path` is then that of a copy, which `open_run` fills. What is
+    `known` of ended runs from a listing before is not read again.
     """
     place = copies_at(folder) if isinstance(folder, str) and is_url(folder) else Path(folder)
-    folders = _run_folders(place, DEPTH)
-    found = [summary for path, names in folders if (summary := _summary(path, names)) is not None]
+    found = _summaries(str(place), DEPTH, KnownRuns() if known is None else known)
     return RunList(sorted(found, key=lambda summary: (summary.created, summary.path.name), reverse=True))
 
 
-def _run_folders(folder: Path, depth: int) -> Iterator[tuple[Path, list[str]]]:
-    """Folders with a `run.json`, and the names in each."""
+def _summaries(folder: str, depth: int, known: KnownRuns) -> Iterator[RunSummary]:
+    """The runs at or below a folder, in no order."""
+    kept = known.unchanged(folder)
+    if kept is not None:
+        yield kept
+        return
     try:
         with os.scandir(folder) as entries:
             inside = list(entries)
     except OSError:
         return
     if any(entry.name == manifests.FILE_NAME for entry in inside):
-        yield folder, [entry.name for entry in inside]
+        names = [entry.name for entry in inside]
+        stamp = known.stamp(folder, names)
+        summary = _summary(Path(folder), names)
+        if summary is not None:
+            known.remember(folder, names, summary, stamp)
+            yield summary
     elif depth:
         for entry in inside:
             if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-                yield from _run_folders(Path(entry.path), depth - 1)
+                yield from _summaries(entry.path, depth - 1, known)
 
 
 def _summary(path: Path, names: Sequence[str]) -> RunSummary | None:
@@ -114,7 +129,6 @@ def _summary(path: Path, names: Sequence[str]) -> RunSummary | None:
         return None if _is_foreign(path) else _problem(path, str(error))
     ranks = sorted(ranks_named(names)) or ranks_of(path)
     standing = standing_of(path, ranks)
-    last = standing.last_event_at
     layers = manifest.get("layers")
     return RunSummary(
         name=str(manifest.get("name", path.name)),
@@ -127,7 +141,7 @@ def _summary(path: Path, names: Sequence[str]) -> RunSummary | None:
         updates=None if standing.last_update is None else standing.last_update + 1,
         events=standing.events,
         dropped=standing.dropped,
-        seconds_since_last_event=None if last is None else max(0.0, time.time() - last),
+        last_event_at=standing.last_event_at,
         problem=None,
         reason=standing.reason,
         ranks=tuple(ranks),
