@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,15 @@ def fetch_counts(record: EventRecord) -> Counts | None:
     if counts.shape != (len(record.layer_ids), BINS):
         raise ValueError(f"counts of shape {counts.shape} for {len(record.layer_ids)} layers")
     return counts
+
+
+def with_counts(record: EventRecord, note: Callable[[str], None]) -> EventRecord:
+    """The event with its counts fetched; counts that cannot be had cost only themselves, and a note."""
+    try:
+        return record if record.counts is None else record._replace(counts=fetch_counts(record))
+    except Exception as error:
+        note(f"no distributions of event {record.event}: {type(error).__name__}: {error}")
+        return record._replace(counts=None)
 
 
 def distribution_table(records: Sequence[EventRecord], names: LayerNames) -> Any:

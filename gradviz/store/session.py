@@ -11,12 +11,13 @@ import time
 import warnings
 import weakref
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 from gradviz.errors import GradvizWarning
 from gradviz.schema import EventRecord, RunState
-from gradviz.store.callbacks import Callbacks
-from gradviz.store.distributions import fetch_counts
+from gradviz.store.callbacks import Callbacks, Calls, TakenOver
+from gradviz.store.distributions import with_counts
 from gradviz.store.inbox import Inbox
 from gradviz.store.locks import release_lock
 from gradviz.store.mirror import Mirror
@@ -37,7 +38,7 @@ class Session:
     def __init__(self, folder: RankFolder, inbox: Inbox, flush_seconds: float, lock: int | None,
                  callbacks: Callbacks, mirror: Mirror | None = None) -> None:  # fmt: skip
         self._folder, self._inbox, self._flush_seconds = folder, inbox, flush_seconds
-        self._lock, self._callbacks, self._mirror = lock, callbacks, mirror
+        self._lock, self._calls, self._mirror = lock, Calls(callbacks), mirror
         self._pid = os.getpid()
         self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
         self._error_count = 0
@@ -53,8 +54,11 @@ class Session:
 
     def start(self, owner: weakref.ref[object]) -> None:
         """Start the thread; it ends by itself when the owner is gone."""
-        self.thread = threading.Thread(target=self._run, args=(owner,), name="gradviz-writer", daemon=True)
         _open_sessions.add(self)
+        self._start(lambda: self._run(owner))
+
+    def _start(self, work: Callable[[], None]) -> None:
+        self.thread = threading.Thread(target=self._work, args=(work,), name="gradviz-writer", daemon=True)
         self.thread.start()
 
     def note(self, text: str) -> None:
@@ -71,8 +75,12 @@ class Session:
         self._inbox.ring()
 
     def join(self, timeout: float) -> None:
-        """Wait for the thread, not longer than `timeout`."""
-        self.thread.join(timeout)
+        """Wait for the thread, not longer than `timeout`; half of it for what others do between two flushes."""
+        began = time.monotonic()
+        self.thread.join(timeout / 2)
+        if self.thread.is_alive() and self._calls.take_over(self.note):
+            self._start(self._finish)
+        self.thread.join(max(0.0, began + timeout - time.monotonic()))
 
     def not_written(self) -> int:
         """Events that were put and are not on disk."""
@@ -94,42 +102,41 @@ class Session:
         )  # no second wait after `close`
 
     def _run(self, owner: weakref.ref[object]) -> None:
+        while self._ending is None:
+            self._inbox.wait(self._flush_seconds)
+            if owner() is None:
+                self.request_close(RunState.FINISHED, "the recorder was garbage collected", EXIT_SECONDS)
+            self._tick()
+        self._finish()
+
+    def _work(self, work: Callable[[], None]) -> None:
         try:
-            while self._ending is None:
-                self._inbox.wait(self._flush_seconds)
-                if owner() is None:
-                    self.request_close(RunState.FINISHED, "the recorder was garbage collected", EXIT_SECONDS)
-                self._tick()
-            self._finish()
+            work()
+        except TakenOver:
+            return
         except Exception as error:
             self._disable(f"{type(error).__name__}: {error}")
-        finally:
-            release_lock(self._lock)
-            _open_sessions.discard(self)
+        release_lock(self._lock)
+        _open_sessions.discard(self)
 
     def _tick(self) -> None:
-        self._call("on_tick")
+        self._calls.tick(self.note)
         self._flush()
         self._merge(final=False)
         self._beat()
-
-    def _call(self, name: str, *given: object) -> None:
-        callback = getattr(self._callbacks, name)
-        if callback is not None:
-            try:
-                callback(*given)
-            except BaseException as error:  # SystemExit too: it would end this thread and nothing else
-                self.note(f"{name}: {type(error).__name__}: {error}")
 
     def _finish(self) -> None:
         self._retry_at = self._merge_at = 0.0
         self._flush()
         self._inbox.shut(discard=True)  # what a failing disk did not take is counted
         self._merge(final=True)
-        self._call("on_end")
         state, reason = self._ending or (RunState.FINISHED, None)
         self._folder.heartbeat = replace(self._folder.heartbeat, state=state, reason=reason)
         self._beat(final=True)
+        errors = self._error_count
+        self._calls.call("on_end", self.note)  # may take for ever: the run has ended all the same
+        if self._error_count > errors:
+            self._beat(final=True)
 
     def _flush(self) -> None:
         """Write what is queued, a part at a time; a batch that fails is dropped, the next try comes later.
@@ -149,7 +156,7 @@ class Session:
                 if readable:
                     records, sums = zip(*readable, strict=True)
                     self._folder.write_batch(records, sums)
-                    self._call("on_batch", records, sums)
+                    self._calls.call("on_batch", self.note, records, sums)
             except Exception as error:
                 self._inbox.lose(len(readable or delivery.records))
                 self._inbox.give_back(delivery)
@@ -167,7 +174,8 @@ class Session:
             try:
                 if last is not None and record.event <= last:
                     raise ValueError(f"it comes after event {last}")
-                translated, sums = self._folder.in_this_run(self._counted(record), fetch_sums(record))
+                counted = with_counts(record, self.note)
+                translated, sums = self._folder.in_this_run(counted, fetch_sums(record))
                 self._folder.check_layers(translated)
                 readable.append((translated, sums))
                 last = record.event
@@ -175,14 +183,6 @@ class Session:
                 self._inbox.lose(1)
                 self.note(f"event {record.event} was dropped: {type(error).__name__}: {error}")
         return readable
-
-    def _counted(self, record: EventRecord) -> EventRecord:
-        """The event with its counts fetched; counts that cannot be had cost only themselves."""
-        try:
-            return record if record.counts is None else record._replace(counts=fetch_counts(record))
-        except Exception as error:
-            self.note(f"no distributions of event {record.event}: {type(error).__name__}: {error}")
-            return record._replace(counts=None)
 
     def _failed(self, error: Exception) -> None:
         self.note(f"{type(error).__name__}: {error}")

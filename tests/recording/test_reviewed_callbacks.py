@@ -15,6 +15,7 @@ from loop_story import batches, make_model, record
 import gradviz
 from gradviz.recording.announcing import Announcer
 from gradviz.recording.inert import Recorder
+from gradviz.store import RunWriter
 
 
 def watched(
@@ -164,3 +165,27 @@ def test_a_close_on_another_thread_takes_no_hook_away_from_a_step() -> None:
     model(batches(1)[0]).sum().backward()
     optimizer.step()
     assert recorder.closed
+
+
+def test_a_callable_slower_than_closing_costs_nothing_that_was_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RunWriter.close.__kwdefaults__, "timeout", 2.0)
+    telling, let_go = threading.Event(), threading.Event()
+
+    def slow(_finding: Any) -> None:
+        telling.set()
+        assert let_go.wait(60)
+
+    recorder, window = watched(tmp_path, monkeypatch, on_finding=slow)
+    until(telling.is_set, window)
+    window()
+    thread = recorder._writer._session.thread  # type: ignore[attr-defined]
+    recorder.close()  # warns of nothing: warnings are errors here
+    assert thread.is_alive()
+    assert recorder.run_path is not None
+    run = gradviz.open_run(recorder.run_path)
+    assert (run.state, run.dropped, run.gaps) == ("finished", 0, [])
+    assert run.events()["phase"].tolist()[-5:] == ["reset", "micro_step", "micro_step", "update", "reset"]
+    let_go.set()
+    thread.join(60)
