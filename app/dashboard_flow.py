@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 import streamlit as st
@@ -28,6 +29,10 @@ from gradviz.analysis import STATISTICS
 
 Mode = Literal["moment", "play", "pair"]
 MOST_LINES = 6
+# A constant script: it sees nothing of a run, and shows nothing.
+_stop_silently = st.components.v2.component(
+    "film", js=Path(__file__).with_name("film.js").read_text(encoding="utf-8")
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ def _moment_part(reading: Reading, moment: Moment, choice: Choice) -> None:
 
 def _film_part(reading: Reading, film: Film, choice: Choice) -> None:
     show_picture("gradient_flow.play", draw_film(reading, film, choice.kind, choice.question))
+    _stop_silently(key="gradient_flow.stop")
     if film.ends_early:
         st.caption(say("flow_note.stops", last=film.moments[-1].update, count=len(film.moments)))
 
