@@ -110,14 +110,17 @@ class Session:
         self._finish()
 
     def _work(self, work: Callable[[], None]) -> None:
+        taken_over = False
         try:
             work()
         except TakenOver:
-            return
+            taken_over = True
         except Exception as error:
             self._disable(f"{type(error).__name__}: {error}")
-        release_lock(self._lock)
-        _open_sessions.discard(self)
+        finally:
+            if not taken_over:
+                release_lock(self._lock)
+                _open_sessions.discard(self)
 
     def _tick(self) -> None:
         self._calls.tick(self.note)
