@@ -14,10 +14,12 @@ import streamlit as st
 from dashboard_words import printable
 
 from gradviz.store import Run, RunSummary, default_folder, folders_to_show, list_runs, open_run
+from gradviz.store.known_runs import KnownRuns
 
-SCAN_SECONDS = 3.0  # how old a listing may be; 10,000 heartbeats take about a second to read
+SCAN_SECONDS = 3.0  # how old a listing may be; of 10,000 runs that have ended it takes some 0.2 s
 OPEN_RUNS = 64  # kept open in a session
 SAMPLES = "samples:"
+NAMING = ("run", "runs", "base", "other")  # parameters that name runs
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\\]|^[A-Za-z]:|^[/~]")
 
@@ -74,7 +76,19 @@ def all_runs() -> dict[str, RunSummary]:
 
 
 def _runs() -> dict[str, RunSummary]:
-    return {run_id: summary for shelf in shelves() for run_id, summary in shelf.runs.items()}
+    known = shelves()
+    if len(known) == 1:
+        _take_bare_names(known[0].runs)
+    return {run_id: summary for shelf in known for run_id, summary in shelf.runs.items()}
+
+
+def _take_bare_names(samples: Mapping[str, RunSummary]) -> None:
+    """Where the samples are all there is, a link may call one by its name alone."""
+    for name in NAMING:
+        asked = view.values(name)
+        full = [one if one in samples or SAMPLES + one not in samples else SAMPLES + one for one in asked]
+        if full != asked:
+            view.keep(name, full)
 
 
 def is_plausible(run_id: str) -> bool:
@@ -117,13 +131,17 @@ def forget_listing() -> None:
 @st.cache_resource(ttl=SCAN_SECONDS, max_entries=8, show_spinner=False)
 def _listed(folder: str, prefix: str) -> dict[str, RunSummary]:
     root = Path(folder)
-    found = list_runs(root) if root.is_dir() else []
+    found = list_runs(root, known=_known()) if root.is_dir() else []
     return {prefix + run_id: summary for run_id, summary in _inside(root, found)}
+
+
+@st.cache_resource(show_spinner=False)
+def _known() -> KnownRuns:
+    return KnownRuns()
 
 
 def _inside(folder: Path, found: list[RunSummary]) -> Iterator[tuple[str, RunSummary]]:
     for summary in found:
-        if summary.path == folder:  # `gradviz view RUN`: the folder is itself a run
-            yield printable(folder.name), summary
-        elif summary.path.is_relative_to(folder):
-            yield printable(summary.path.relative_to(folder).as_posix()), summary
+        path = summary.path.parts[len(folder.parts) :]
+        # `gradviz view RUN`: the folder is itself a run
+        yield printable("/".join(path) or folder.name), summary

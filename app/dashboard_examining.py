@@ -14,6 +14,7 @@ from dashboard_reading import Reading
 from gradviz.diagnostics import Diagnosis
 from gradviz.diagnostics.apart import examine_apart
 from gradviz.errors import ExaminationError, GradvizError
+from gradviz.store import RunSummary
 
 ROWS_AT_ONCE = 4_000_000  # a run of more is examined apart: less than this takes some tenths of a second
 PATIENCE = 10.0  # seconds: nobody has asked for so long, so nobody waits any more
@@ -49,6 +50,11 @@ class Examination:
 def is_too_large(reading: Reading) -> bool:
     """Whether examining the run would hold a page up, and fill the server's memory."""
     return len(reading.run.layers) * ((reading.run.last_event or 0) + 1) > ROWS_AT_ONCE
+
+
+def is_large(listed: RunSummary) -> bool:
+    """The same of a run that was not opened."""
+    return listed.layers * (listed.events or 0) > ROWS_AT_ONCE
 
 
 def examination(reading: Reading) -> Examination:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -14,9 +15,9 @@ from gradviz.analysis import EvidenceSeries
 from gradviz.diagnostics import Diagnosis, Finding, Level, examine
 from gradviz.errors import GradvizError
 from gradviz.figures import plot_evidence
-from gradviz.store import Run
+from gradviz.store import Run, RunSummary
 
-VERDICTS = 10_000  # kept; a verdict is a word and a number
+VERDICTS = 100_000  # kept; a verdict is a word and a number
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def diagnosis(reading: Reading) -> Diagnosis | None:
     if is_too_large(reading):
         return diagnosis_of_long(reading).found
     found = _diagnosis(reading.stamp, reading.run)
-    _remember(reading.stamp, found)
+    _remember(reading, found)
     return found
 
 
@@ -43,7 +44,7 @@ def diagnosis_of_long(reading: Reading) -> Examination:
     """How far a long run was examined."""
     one = examination(reading)
     if one.is_current and one.stamp == reading.stamp:
-        _remember(reading.stamp, one.found)
+        _remember(reading, one.found)
     return one
 
 
@@ -59,14 +60,26 @@ def verdict(reading: Reading) -> Verdict | None:
     return _verdicts().get(reading.stamp)
 
 
-def look(readings: list[Reading], seconds: float) -> bool:
+def verdict_of(run: RunSummary) -> Verdict | None:
+    """What is known of a listed run without opening it, as it stood when it was last examined."""
+    stamp = _stamps().get(str(run.path))
+    return None if stamp is None else _verdicts().get(stamp)
+
+
+def give_up(run: RunSummary) -> None:
+    """Note that a listed run cannot be examined in passing."""
+    stamp = hash(str(run.path))
+    _verdicts()[stamp], _stamps()[str(run.path)] = Verdict(None, -1), stamp
+
+
+def look(readings: Iterable[Reading], seconds: float) -> bool:
     """Examine some of the runs, at least one, for about `seconds`; returns whether all have a verdict now."""
     end = time.monotonic() + seconds
     for reading in readings:
         if verdict(reading) is None:
             if time.monotonic() > end:
                 return False
-            _remember(reading.stamp, _examined_or_none(reading))
+            _remember(reading, _examined_or_none(reading))
     return True
 
 
@@ -77,19 +90,28 @@ def _examined_or_none(reading: Reading) -> Diagnosis | None:
         return None
 
 
-def _remember(stamp: int, found: Diagnosis | None) -> None:
-    known = _verdicts()
-    if stamp not in known and len(known) >= VERDICTS:
+def _remember(reading: Reading, found: Diagnosis | None) -> None:
+    known, stamps = _verdicts(), _stamps()
+    if reading.stamp not in known and len(known) >= VERDICTS:
         known.pop(next(iter(known)), None)
     if found is None:
-        known[stamp] = Verdict(None, -1)
+        known[reading.stamp] = Verdict(None, -1)
     else:
         worst = found.findings[0].level if found.findings else None
-        known[stamp] = Verdict(worst, len(found.findings))
+        known[reading.stamp] = Verdict(worst, len(found.findings))
+    if reading.run.rank is None:  # the verdict on one rank alone is none on the run
+        if len(stamps) >= VERDICTS:
+            stamps.pop(next(iter(stamps)), None)
+        stamps[str(reading.run.path)] = reading.stamp
 
 
 @st.cache_resource(show_spinner=False)
 def _verdicts() -> dict[int, Verdict]:
+    return {}
+
+
+@st.cache_resource(show_spinner=False)
+def _stamps() -> dict[str, int]:
     return {}
 
 

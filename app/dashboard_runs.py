@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 
 import dashboard_view as view
 import streamlit as st
 from dashboard_catalogue import Shelf, open_summary
 from dashboard_columns import Columns, moments, numbers, picture, texts
-from dashboard_examining import is_too_large
-from dashboard_findings import look, verdict
+from dashboard_examining import is_large, is_too_large
+from dashboard_findings import give_up, look, verdict, verdict_of
 from dashboard_reading import Reading
+from dashboard_run_order import RunOrder, in_order
 from dashboard_sections import snippet
 from dashboard_sparkline import sparkline
 from dashboard_widgets import pick_number, type_text
@@ -43,10 +44,17 @@ def filter_box() -> str:
 def matching(runs: Mapping[str, RunSummary], wanted: str) -> dict[str, RunSummary]:
     """The runs whose name, model or state contains every word typed."""
     words = wanted.split()
-    return {run_id: one for run_id, one in runs.items() if all(word in _searchable(one) for word in words)}
+    if not words:
+        return dict(runs)
+    states = {state: f"{state.value} {say_plain(f'state.{state.value}')}" for state in RunState}
+    return {
+        run_id: one
+        for run_id, one in runs.items()
+        if _has(f"{one.name} {one.model_class} {states[one.state]}".casefold(), words)
+    }
 
 
-def show_shelf(shelf: Shelf, runs: Mapping[str, RunSummary], wanted: str) -> None:
+def show_shelf(shelf: Shelf, runs: Mapping[str, RunSummary], wanted: str, order: RunOrder) -> None:
     """One folder as a table, or the sentence that says why there is none."""
     if shelf.fault == "missing":
         st.info(say("empty.missing", folder=str(shelf.folder)), icon=":material/folder_off:")
@@ -65,23 +73,45 @@ def show_shelf(shelf: Shelf, runs: Mapping[str, RunSummary], wanted: str) -> Non
         )
     else:
         st.caption(say(f"runs.{shelf.name}.caption", folder=str(shelf.folder)))
-        _table(shelf.name, runs)
+        _table(shelf.name, in_order(runs, order), whole=order == "findings")
 
 
-def _table(shelf: str, runs: Mapping[str, RunSummary]) -> None:
+def _table(shelf: str, runs: Mapping[str, RunSummary], *, whole: bool) -> None:
+    """`whole`: the order asks for the findings of all runs, not only of those on the page at hand."""
     page = _page_of(len(runs)) if shelf == "recorded" else 1
     visible = dict(islice(runs.items(), (page - 1) * ROWS, page * ROWS))
     opened = {run_id: _reading_or_none(summary) for run_id, summary in visible.items()}
-    unread = [
-        one for one in opened.values() if one is not None and verdict(one) is None and not is_too_large(one)
-    ]
+    unread = [one for one in opened.values() if one is not None and _is_to_come(one)]
+    others = [one for run_id, one in runs.items() if whole and run_id not in visible and _is_unknown(one)]
 
     def rows() -> None:
         _rows(shelf, page, len(runs), visible, opened)
-        if unread and look(unread, LOOK_SECONDS):
+        if others:
+            known = len(runs) - sum(map(_is_unknown, runs.values()))
+            st.caption(say("runs.examined", known=known, count=len(runs)))
+        if (unread or others) and look(chain(unread, _opened(others)), LOOK_SECONDS):
             st.rerun()  # every verdict is known: the table once more, without the clock
 
-    st.fragment(rows, run_every=LOOK_EVERY if unread else None)()
+    st.fragment(rows, run_every=LOOK_EVERY if unread or others else None)()
+
+
+def _is_to_come(reading: Reading) -> bool:
+    return verdict(reading) is None and not is_too_large(reading)
+
+
+def _is_unknown(summary: RunSummary) -> bool:
+    """Whether a run that can be opened was never examined."""
+    return summary.problem is None and verdict_of(summary) is None and not is_large(summary)
+
+
+def _opened(summaries: Sequence[RunSummary]) -> Iterator[Reading]:
+    """The runs one after the other; those that were examined meanwhile are left out."""
+    for summary in filter(_is_unknown, summaries):
+        reading = _reading_or_none(summary)
+        if reading is None or is_too_large(reading):
+            give_up(summary)
+        else:
+            yield reading
 
 
 def _rows(
@@ -175,6 +205,5 @@ def _reading_or_none(summary: RunSummary) -> Reading | None:
         return None
 
 
-def _searchable(summary: RunSummary) -> str:
-    state = say_plain(f"state.{summary.state.value}")
-    return f"{summary.name} {summary.model_class} {summary.state.value} {state}".casefold()
+def _has(text: str, words: Sequence[str]) -> bool:
+    return all(word in text for word in words)

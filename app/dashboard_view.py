@@ -25,6 +25,7 @@ PARAMETERS = (
     "part",
     "spread",
     "filter",
+    "sort",
     "page",
     "chapter",
     "n",

@@ -43,7 +43,7 @@ def say_plain(key: str, **values: object) -> str:
 
 def printable(name: str) -> str:
     """`name` as one line that every browser shows: controls and lone surrogates become visible escapes."""
-    return "".join(_visible(letter) for letter in name)
+    return name if name.isprintable() else "".join(_visible(letter) for letter in name)
 
 
 def escape(name: str) -> str:

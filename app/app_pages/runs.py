@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dashboard_view as view
 from dashboard_catalogue import shelves
+from dashboard_run_order import order_menu
 from dashboard_runs import filter_box, matching, show_shelf
 from dashboard_sections import page_head, section
 
 with page_head("runs"):
     wanted = filter_box()
+    order = order_menu()
 for shelf in shelves():
     with section(f"runs.{shelf.name}"):
-        show_shelf(shelf, matching(shelf.runs, wanted), wanted)
-view.publish("lang", "filter", "page")
+        show_shelf(shelf, matching(shelf.runs, wanted), wanted, order)
+view.publish("lang", "filter", "sort", "page")
