@@ -7,19 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Any
 
 import dashboard_view as view
 import streamlit as st
 from dashboard_reading import Picture
-from dashboard_widgets import pick_one
-from dashboard_words import say
+from dashboard_words import say, say_plain
 
 from gradviz.analysis.tables import table_of, to_csv
 
-ImageFormat = Literal["png", "svg"]
+IMAGES = ("png", "svg")
 SHARPNESS = 2  # dots of a PNG for one of the screen
 NAME_LENGTH = 80  # of a run in the name of a file
+_HERE = Path(__file__).parent
+_image_buttons = st.components.v2.component(
+    "saving",
+    html='<div class="images"></div>',
+    js=(_HERE / "saving.js").read_text(encoding="utf-8"),
+    css=(_HERE / "saving.css").read_text(encoding="utf-8"),
+)
 
 
 @contextmanager
@@ -62,14 +69,9 @@ def _save_menu(name: str, picture: Picture) -> None:
             help=say("save.table_help"),
             on_click="ignore",
         )
-        pick_one(
-            "image",
-            say("save.image"),
-            get_args(ImageFormat),
-            str.upper,
-            default="png",
-            place=name,
-        )
+        labels = {image: say_plain(f"save.{image}") for image in IMAGES}
+        place = f"st-key-{name.replace('.', '-')}"  # as Streamlit marks the chart of this key
+        _image_buttons(key=f"image.{name}", data={"place": place, "labels": labels})
         st.caption(say("save.image_help"))
 
 
@@ -79,10 +81,5 @@ def _csv_of(picture: Picture) -> Callable[[], str]:
 
 
 def _camera(name: str) -> dict[str, object]:
-    """What the camera button in the corner of the picture saves."""
-    chosen = view.value("image")
-    return {
-        "format": chosen if chosen in get_args(ImageFormat) else "png",
-        "filename": file_stem(name),
-        "scale": SHARPNESS,
-    }
+    """What the camera in the corner of the picture saves."""
+    return {"format": IMAGES[0], "filename": file_stem(name), "scale": SHARPNESS}

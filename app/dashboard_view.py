@@ -34,7 +34,6 @@ PARAMETERS = (
     "rate",
     "mistake",
     "seed",
-    "image",
     "show",
     "kind",
     "window2",
@@ -56,7 +55,6 @@ PARAMETERS = (
     "to",
     "updates",
 )
-EVERYWHERE = ("image",)  # what a link of every page carries
 MAX_VALUES = 16  # of one parameter: a URL is not a place for a thousand layers
 MAX_LENGTH = 600  # of one value: a layer's name has at most 512 characters
 
@@ -77,8 +75,8 @@ def load() -> None:
 
 
 def publish(*names: str) -> None:
-    """Write the parameters that the page at hand uses into the URL, and those of every page."""
-    shown = {name: values for name in (*names, *EVERYWHERE) if (values := _view().get(name))}
+    """Write the parameters that the page at hand uses into the URL."""
+    shown = {name: values for name in names if (values := _view().get(name))}
     st.session_state[_PUBLISHED], st.session_state[_TOUCHED] = shown, False
     if shown != _from_url() or set(st.query_params) - set(shown):
         st.query_params.from_dict(shown)

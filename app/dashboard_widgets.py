@@ -24,13 +24,9 @@ def pick_one(
     *,
     default: Choice,
     visible: bool = True,
-    place: str = "",
 ) -> Choice:
-    """A row of buttons, one pressed; pressing it again gives the default.
-
-    `place` tells several rows for the one choice apart.
-    """
-    return _pick(st.segmented_control, name, label, options, shown, default, visible, _key(name, place))
+    """A row of buttons, one pressed; pressing it again gives the default."""
+    return _pick(st.segmented_control, name, label, options, shown, default, visible)
 
 
 def pick_from_menu(
@@ -43,7 +39,7 @@ def pick_from_menu(
     visible: bool = True,
 ) -> Choice:
     """A menu that can be searched by typing; names in it are shown as they are."""
-    return _pick(st.selectbox, name, label, options, shown, default, visible, _key(name))
+    return _pick(st.selectbox, name, label, options, shown, default, visible)
 
 
 def _pick(
@@ -54,18 +50,17 @@ def _pick(
     shown: Callable[[Choice], str],
     default: Choice,
     visible: bool,
-    key: str,
 ) -> Choice:
     picked = _valid(name, options, default)
-    st.session_state[key] = picked
+    st.session_state[_key(name)] = picked
     widget(
         label,
         options,
-        key=key,
+        key=_key(name),
         format_func=shown,
         label_visibility="visible" if visible else "collapsed",
         on_change=_adopt,
-        args=(name, _as_text, key),
+        args=(name, _as_text),
     )
     return picked
 
@@ -145,8 +140,8 @@ def _valid(name: str, options: Sequence[Choice], default: Choice) -> Choice:
     return next((option for option in options if option == asked), default)
 
 
-def _key(name: str, place: str = "") -> str:
-    return f"widget.{name}.{place}" if place else f"widget.{name}"
+def _key(name: str) -> str:
+    return f"widget.{name}"
 
 
 def _offer(name: str, value: object, text: str) -> None:
@@ -156,8 +151,8 @@ def _offer(name: str, value: object, text: str) -> None:
         st.session_state.setdefault("offered", {}).setdefault(name, set()).add(text)
 
 
-def _adopt(name: str, to_text: Callable[[Any], str | list[str] | None], key: str = "") -> None:
-    chosen = to_text(st.session_state[key or _key(name)])
+def _adopt(name: str, to_text: Callable[[Any], str | list[str] | None]) -> None:
+    chosen = to_text(st.session_state[_key(name)])
     is_echo = view.value(name) is None and chosen in st.session_state.get("offered", {}).get(name, ())
     if not is_echo:  # an echo taken for a choice would stop a live page from following its run
         view.touch(name, chosen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -115,19 +114,6 @@ def test_the_numbers_of_every_picture_can_be_saved(visit: Visit, tmp_path: Path,
             rows = list(csv.DictReader(file))
         assert rows, download.value.suggested_filename
         assert download.value.suggested_filename.endswith(".csv")
-
-
-@pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("svg", b"<svg")])
-def test_a_picture_is_saved_as_an_image_by_the_browser(
-    visit: Visit, tmp_path: Path, kind: str, start: bytes
-) -> None:
-    page = visit(f"gradient_flow?run=samples:{TELLING}&image={kind}")
-    pictures(page).first.hover()
-    with page.expect_download() as download:
-        pictures(page).first.get_by_role("button", name=re.compile("Download")).click()
-    assert re.fullmatch(rf"samples-{TELLING}-gradient_flow-\w+\.{kind}", download.value.suggested_filename)
-    download.value.save_as(tmp_path / "image")
-    assert (tmp_path / "image").read_bytes().startswith(start)
 
 
 @pytest.mark.parametrize("name", PAGES)
