@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 from dashboard_accumulation_counts import counts
+from dashboard_controls import controls
 from dashboard_reading import Reading, Span, events
 from dashboard_widgets import pick_one, pick_several, pick_span
 from dashboard_words import Language, language, printable, say, say_plain
@@ -53,7 +54,7 @@ class Choice:
 
 def ask(reading: Reading) -> Choice | None:
     """The controls of the page; None where nothing is chosen, or too much, which is then said."""
-    with st.container(border=True):
+    with controls():
         layers_box, windows_box = st.columns([5, 4], gap="medium")
         look_box, groups_box = st.columns([5, 4], gap="medium")
         with look_box:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import streamlit as st
+from dashboard_controls import controls
 from dashboard_flow_moments import Film, Moment, choose_moment, film_from, moments_of
 from dashboard_flow_pictures import (
     Kind,
@@ -48,18 +49,14 @@ class Choice:
 
 def ask(reading: Reading) -> Choice:
     """The controls of the page."""
-    with st.container(border=True):
-        mode_box, statistic_box, scale_box, kind_box = st.columns([4, 4, 2, 3], vertical_alignment="top")
-        with mode_box:
+    with controls():
+        with st.container(horizontal=True, gap="medium"):  # wraps where columns would cut the buttons off
             modes: tuple[Mode, ...] = get_args(Mode)
             mode = pick_one("show", say("flow_mode.label"), modes, _mode, default="moment")
-        with statistic_box:
             statistic = pick_one(
                 "statistic", say("choose.statistic"), STATISTICS, _statistic, default="mean_abs"
             )
-        with scale_box:
             scale = pick_one("scale", say("choose.scale"), ("log", "linear"), _scale, default="log")
-        with kind_box:
             kind = _choose_kind(reading)
         before, moment = _choose_moments(reading, mode)
     update = 0 if moment is None else moment.update

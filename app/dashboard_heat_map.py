@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dashboard_view as view
 import streamlit as st
+from dashboard_controls import controls
 from dashboard_findings import diagnosis
 from dashboard_heat_map_pictures import Choice, draw_map, groups_of, is_long, layers_of, outlined
 from dashboard_reading import Picture, Reading
@@ -28,7 +29,7 @@ _BARE = (
 def ask(reading: Reading) -> Choice:
     """The controls of the page."""
     first, last = reading.windows
-    with st.container(border=True):
+    with controls():
         statistic_box, against_box, depth_box, order_box = st.columns([3, 3, 3, 3], vertical_alignment="top")
         with statistic_box:
             statistic = pick_one(
