@@ -8,7 +8,6 @@ the optimizer was called at all.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, Protocol
@@ -16,10 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.optim import Optimizer
 
 from gradviz.recording.scalars import read_scalar, scalar_of
+from gradviz.recording.scaled_losses import find, mark
 from gradviz.recording.wrapping import Function, Wrapping
 from gradviz.schema import (
     L1,
@@ -34,7 +33,6 @@ from gradviz.schema import (
 
 LINEAR = np.array([L1, MAX, MICRO_L1, MICRO_MAX])
 SQUARED = np.array([SQUARES, MICRO_SQUARES, PREVIOUS_SQUARES])
-LOSSES_KEPT = 64  # scaled losses whose backward may still come, held weakly
 Sums = NDArray[np.float64]
 
 
@@ -152,11 +150,10 @@ class Unscaling:
     """Which rows of the board still carry the scale: the board measures what stands in `p.grad`."""
 
     def __init__(self, count: int, scaler: Any = None) -> None:
-        self.scale: Scalar | None = None  # of the last scaled backward
+        self.scale: Scalar | None = None  # of the last backward that reached the model
         self._asked = scaler if _is_foreign(scaler) else None
         self.active = False  # whether a loss was ever scaled
         self._next: Scalar | None = None
-        self._scaled: list[tuple[weakref.ref[Tensor], Scalar]] = []  # losses that had no backward yet
         self.start(count)
 
     def start(self, count: int) -> None:
@@ -164,19 +161,19 @@ class Unscaling:
         self._carry = np.zeros(count, dtype=bool)
 
     def announce(self, scaled: Any, scale: Scalar | None) -> None:
-        """The next backward's loss was multiplied by `scale`, and so was that of any backward of `scaled`."""
-        self._next = scale
-        if scale is not None and isinstance(scaled, Tensor):
-            self._scaled = [*self._scaled[1 - LOSSES_KEPT :], (weakref.ref(scaled), scale)]
+        """A loss was multiplied by `scale`, which gave `scaled`: a backward through it is scaled."""
+        self._next = None
+        if scale is not None:
+            self.active = True
+            self._next = None if mark(scaled, scale) else scale
 
-    def begin(self, tensors: Any = None) -> None:
-        """A backward of `tensors` begins."""
+    def begin(self, tensors: Any = None) -> Scalar | None:
+        """The scale of a backward of `tensors`, which begins; where the graph cannot tell, that of the last loss."""
         asked = None if self._asked is None else scalar_of(getattr(self._asked, "_scale", None))
-        self._scaled = [one for one in self._scaled if one[0]() is not None]
-        known = [scale for loss, scale in self._scaled if loss() is tensors]
         presumed, self._next = asked if self._next is None else self._next, None
-        self.scale = known[-1] if known else presumed
-        self.active = self.active or self.scale is not None
+        marked = find(tensors) if self.active else None
+        self.active = self.active or asked is not None
+        return presumed if marked is None else marked
 
     def scalars(self) -> dict[str, Scalar]:
         """`amp_scale` of the last backward, where its loss was scaled."""

@@ -17,6 +17,7 @@ from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import learning_rate, loss_of
 from gradviz.recording.surroundings import Surroundings
 from gradviz.recording.tally import Counted, Tally, counts_of
+from gradviz.recording.turns import Loss
 from gradviz.recording.updates import Update, UpdateBook, fused_scale
 from gradviz.recording.windows import Windows
 from gradviz.schema import EventRecord, Phase, Scalar
@@ -36,7 +37,7 @@ class Observer:
         tally: Tally | None = None,
     ) -> None:
         self.slots: list[int] = []  # those recorded: trainable and hooked
-        self.see_gradient, self.distrust_each = board.see, board.distrust_each
+        self.see_gradient, self.distrust_each, self.reached = board.see, board.distrust_each, board.fired
         self.logged: dict[str, Scalar] = {}
         self.unscaling = unscaling
         self.surroundings = Surroundings(watched, writer.describe)
@@ -45,7 +46,7 @@ class Observer:
         self.updates, self._tally = UpdateBook(watched), tally
         self._began, self._event = writer.began, writer.first_event
         self._pending: tuple[Phase, Sums, float] | None = None
-        self._loss: dict[str, Scalar] = {}
+        self.loss = Loss({}, None)
         self._accumulated: Sums | None = None  # of the last micro-step: what an update is compared with
 
     def add_slots(self, slots: list[int]) -> None:
@@ -74,16 +75,15 @@ class Observer:
         self._windows.begin()
         if not self._windows.recorded:
             self.logged = {}  # of a micro-step that is not recorded
-            self.unscaling.begin(tensors)
+            self.unscaling.scale = self.unscaling.begin(tensors)
             return False
         fresh = self._windows.fresh
         edited = self._board.begin(self.slots, fresh=fresh)
         if fresh or edited:
             # not an event yet: this backward may belong to another model
             self._pending = (Phase.RESET if fresh else Phase.EDIT, self._moment(), self._seconds())
-        self.unscaling.begin(tensors)
-        scale = self.unscaling.scale
-        self._loss = loss_of(tensors, scale) | audited(tensors, gradient, scale)
+        scale = self.unscaling.begin(tensors)
+        self.loss = Loss(loss_of(tensors, scale) | audited(tensors, gradient, scale), scale)
         return True
 
     def end_backward(self) -> None:
@@ -92,9 +92,10 @@ class Observer:
             return
         self._emit_what_came_before()
         self._windows.count()
+        self.unscaling.scale = self.loss.scale
         if self.unscaling.active:
             self.unscaling.arrived(self._board.touched())
-        scalars = self._loss | self.surroundings.rate() | self.unscaling.scalars() | self.logged
+        scalars = self.loss.scalars | self.surroundings.rate() | self.unscaling.scalars() | self.logged
         self.logged = {}
         sums = self._accumulated = self._board.moment_of_micro_step(self.unscaling)
         self._emit(Phase.MICRO_STEP, sums, scalars)

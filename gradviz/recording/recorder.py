@@ -21,6 +21,7 @@ from gradviz.recording.inert import Recorder
 from gradviz.recording.observer import Observer
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import scalar_of
+from gradviz.recording.turns import Turns
 from gradviz.schema import RunState, Scalar
 from gradviz.store.writer import RunWriter
 
@@ -41,7 +42,7 @@ class ActiveRecorder(Recorder):
         self._guard = Guard(writer.note_error)
         self._pid = os.getpid()
         self._trained_on = threading.get_ident()  # the thread that took the last step
-        self._thread: int | None = None  # the one whose backward is being watched
+        self._turns = Turns()
         self._stepping: tuple[int, frozenset[int]] | None = (
             None  # optimizer (its id) and slots of a step under way
         )
@@ -79,13 +80,13 @@ class ActiveRecorder(Recorder):
 
     def begin_backward(self, tensors: Any, gradient: Any) -> None:
         """An outermost backward is about to begin."""
-        if self._idle() or self._thread is not None:  # another thread's backward is being watched
+        if self._idle() or not self._turns.enter(self._observer):
             return
-        self._thread, self._stepping = threading.get_ident(), None
+        self._stepping = None
         try:
             if len(self._handles) < len(self.watched) or self.watched.met_strangers:
                 self._thaw()
-            self.gate.open = self._observer.begin_backward(tensors, gradient)
+            self.gate.open = self._turns.gate(recorded=self._observer.begin_backward(tensors, gradient))
         except Exception as error:  # P1: nothing of ours leaves a hook
             self._guard.failed(error)
 
@@ -95,10 +96,9 @@ class ActiveRecorder(Recorder):
 
     def end_backward(self, completed: bool) -> None:
         """The outermost backward is over; what a failed one left in `p.grad` is seen at the next look."""
-        if self._thread != threading.get_ident():
+        if not self._turns.leave(self._observer):
             return
-        self._thread = None
-        recorded, self.gate.open = self.gate.open, False
+        recorded, self.gate.open = self._turns.recorded, self._turns.rest()
         if self.closed:
             return
         try:
@@ -117,7 +117,7 @@ class ActiveRecorder(Recorder):
         slots = self._slots_of(optimizer)
         if not slots:
             return None  # another model's
-        if self._thread == threading.get_ident():
+        if self._turns.inside():
             self._guard(self._observer.consume_inside, optimizer, slots)
             return None
         self._ran.add(id(optimizer))
@@ -147,7 +147,7 @@ class ActiveRecorder(Recorder):
 
     def after_optimizer(self, optimizer: Optimizer) -> None:
         """An optimizer's step has returned; one inside another's, or another model's, ends no update."""
-        if self._idle() or self._thread == threading.get_ident():
+        if self._idle() or self._turns.inside():
             return
         stepping = self._stepping
         if stepping is None or stepping[0] != id(optimizer):
@@ -166,7 +166,7 @@ class ActiveRecorder(Recorder):
 
     def loss_scaled(self, scaled: Any, scale: Scalar | None) -> None:
         if not self._idle():
-            self._observer.unscaling.announce(scaled, scale)
+            self._guard(self._observer.unscaling.announce, scaled, scale)
 
     def gradients_unscaled(self, optimizer: Optimizer) -> None:
         if not self._idle():

@@ -1,46 +1,22 @@
-"""Several models, optimizers, recorders, threads and processes: who is told of what."""
+"""Several models, optimizers, recorders and processes: who is told of what."""
 
 from __future__ import annotations
 
 import copy
 import io
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from by_hand import assert_event, assert_micro_steps, micro_gradients
-from loop_story import ListWriter, batches, make_model, record, rows
+from by_hand import assert_event, assert_micro_steps
+from loop_story import batches, make_model, record, rows
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from two_windows import RIGHT, story, train, twin_story
 
 import gradviz
 from gradviz.schema import L1, Phase
-
-RIGHT = "r0 m0.1 m0.2 u0.2 r1 m1.1 m1.2 u1.2 r2"  # two windows of two
-
-
-def train(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    for i, x in enumerate(batches(4)):
-        model(x).square().mean().backward()
-        if i % 2:
-            optimizer.step()
-            optimizer.zero_grad()
-
-
-def story(writer: ListWriter) -> str:
-    assert writer.errors == []
-    return " ".join(writer.labels())
-
-
-def twin_story() -> Any:
-    """What `train` on `make_model()` should have recorded."""
-    twin = make_model()
-    return micro_gradients(
-        twin.parameters(), [lambda x=x: twin(x).square().mean() for x in batches(4)], window=2
-    )
-
 
 # ---- a generator and its critic ----
 
@@ -168,52 +144,6 @@ def test_a_copy_in_the_middle_is_a_model_of_its_own(way: str) -> None:
     assert (story(writer), story(its)) == ("r0 m0.1 u0.1 r1", "r0 m0.1")
     assert_event(writer.events[1], [p.grad for p in model.parameters()])
     assert_event(its.events[1], [p.grad for p in twin.parameters()])
-
-
-# ---- threads ----
-
-
-def test_a_backward_in_another_thread_than_the_watch() -> None:
-    model = make_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    recorder, writer = record(model, optimizer)
-    thread = threading.Thread(target=train, args=(model, optimizer))
-    thread.start()
-    thread.join()
-    recorder.close()
-    assert story(writer) == RIGHT
-    assert_micro_steps(writer, twin_story())
-
-
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a recorder follows the thread that began first, though that backward never reaches its model",
-)
-def test_a_training_inside_the_backward_of_another_thread() -> None:
-    model, stranger = make_model(), make_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    recorder, writer = record(model, optimizer)
-    beside, told_beside = record(stranger)
-    inside, over = threading.Event(), threading.Event()
-
-    def pause(_gradient: torch.Tensor) -> None:
-        inside.set()
-        assert over.wait(30)
-
-    stranger[2].weight.register_hook(pause)
-    thread = threading.Thread(target=lambda: stranger(batches(1)[0]).sum().backward())
-    thread.start()
-    assert inside.wait(30)
-    train(model, optimizer)
-    over.set()
-    thread.join()
-    recorder.close()
-    beside.close()
-    assert story(told_beside) == "r0 m0.1"
-    assert_event(told_beside.events[1], [p.grad for p in stranger.parameters()])
-    assert story(writer) == RIGHT
-    assert_micro_steps(writer, twin_story())
 
 
 # ---- processes ----
