@@ -25,12 +25,16 @@ from gradviz.analysis import (
     rows_to_read,
     run_clock,
 )
+from gradviz.analysis.comparison_clock import CLOCK_COLUMNS
+from gradviz.analysis.long_events import long_events
 from gradviz.figures import plot_compared_curves, plot_comparison, plot_difference_map
 from gradviz.store import Run
 
 ROWS_TO_PART = (
     1_000_000  # of each run that are looked at for the first difference; the command line looks at all
 )
+
+KEPT_RUNS = 8  # what the updates of a run consumed: up to 50 MB each; six are compared at most
 
 Stamps = tuple[int, ...]
 
@@ -108,10 +112,10 @@ def _read(members: Sequence[Member], choice: Choice, layers: tuple[str, ...] | N
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _clock(stamp: int, _run: Run) -> RunClock:  # noqa: ARG001  # `stamp` is the cache key
-    return run_clock(_run.events())
+    return run_clock(long_events(_run, CLOCK_COLUMNS))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@st.cache_resource(max_entries=KEPT_RUNS, show_spinner=False)
 def _consumed(
     stamp: int,
     _run: Run,

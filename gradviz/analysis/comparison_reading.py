@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradviz.analysis.comparison_clock import RunClock, run_clock
+from gradviz.analysis.comparison_clock import CLOCK_COLUMNS, RunClock, run_clock
 from gradviz.analysis.frames import Flags, Floats, Statistic
 from gradviz.analysis.heat_map import HeatMap, block_columns, heat_map, heat_map_of_updates
+from gradviz.analysis.long_events import long_events
 
 if TYPE_CHECKING:
     from gradviz.store import Run
 
 EVERY_COLUMN = 2**31  # none are put together
+BLOCK = 16  # updates
+ROWS_AT_ONCE = 2**17  # of an overview: some tens of megabytes
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def compared_run(
     wanted = known if layers is None else [layer for layer in known if layer in set(layers)]
     consumed = (_every_update if exact else _blocks)(run, statistic, wanted, updates)
     numel = table.set_index("layer")["numel"].reindex(wanted).to_numpy(dtype=np.float64)
-    clock = run_clock(run.events()) if clock is None else clock
+    clock = run_clock(long_events(run, CLOCK_COLUMNS)) if clock is None else clock
     return ComparedRun(run.name if name is None else name, clock, consumed, numel, exact)
 
 
@@ -104,7 +107,32 @@ def _every_update(
 
 
 def _blocks(run: Run, statistic: Statistic, layers: list[str], updates: tuple[int, int] | None) -> HeatMap:
+    """The blocks of a run, stretch by stretch and then side by side: all at once take hundreds of megabytes."""
+    pieces = [_stretch(run, statistic, layers, span) for span in _stretches(run, updates)]
+    names = ("first_update", "last_update", "value", "total", "count", "nonfinite")
+    whole: dict[str, Any] = {
+        name: np.concatenate([getattr(piece, name) for piece in pieces], axis=-1) for name in names
+    }
+    return replace(pieces[0], **whole)
+
+
+def _stretch(run: Run, statistic: Statistic, layers: list[str], updates: tuple[int, int] | None) -> HeatMap:
     rows = run.overview(updates=updates, columns=block_columns(statistic))
     rows = rows[rows["layer"].isin(layers).to_numpy()]
     rows = rows.assign(layer=rows["layer"].cat.set_categories(layers))
     return heat_map(rows, statistic=statistic, columns=EVERY_COLUMN)
+
+
+def _stretches(run: Run, updates: tuple[int, int] | None) -> list[tuple[int, int] | None]:
+    """Ranges of updates that cut no block, each with about `ROWS_AT_ONCE` rows of the overview."""
+    known = run.updates
+    if known is None:
+        return [updates]
+    first, last = known if updates is None else (max(updates[0], known[0]), min(updates[1], known[1]))
+    step = BLOCK * max(1, ROWS_AT_ONCE // max(len(run.layers), 1))
+    begins = [first, *range((first // step + 1) * step, last + 1, step)]
+    return (
+        [(begin, end - 1) for begin, end in zip(begins, [*begins[1:], last + 1], strict=True)]
+        if first <= last
+        else [updates]
+    )
