@@ -136,7 +136,7 @@ def _listed(folder: str, prefix: str) -> dict[str, RunSummary]:
 
 
 @st.cache_resource(show_spinner=False)
-def _known() -> KnownRuns:
+def _known() -> KnownRuns[RunSummary]:
     return KnownRuns()
 
 

@@ -18,6 +18,7 @@ from dashboard_catalogue import (
     open_summary,
     recorded_folder,
 )
+from dashboard_link import publish
 from dashboard_live import COLOURS, ICONS
 from dashboard_reading import Reading
 from dashboard_sections import page_head, section, snippet
@@ -60,7 +61,7 @@ def show_members(draw: Callable[[Sequence[Member]], None], *, parameters: Sequen
     def stage() -> None:
         with section("compare.stage", heading=False):
             _show({one: runs[one] for one in chosen}, draw, refreshing=every is not None)
-        view.publish(*parameters)
+        publish(*parameters)
 
     st.fragment(stage, run_every=every)()
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import streamlit as st
+from dashboard_link import link_menu
 from dashboard_reading import Picture
 from dashboard_saving import draw_picture, picture_head
 from dashboard_widgets import pick_one
@@ -20,10 +21,11 @@ FULL_ROWS = 12
 
 @contextmanager
 def page_head(name: str) -> Iterator[None]:
-    """Title of a page and the question that it answers; what the body draws stands between it and the language."""
+    """Title of a page and the question that it answers; the body draws between it and what every page has."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title(say(f"{name}.title"), anchor=False, width="content")
         yield
+        link_menu()
         _choose_language()
     st.caption(say(f"{name}.question"))
 

@@ -16,6 +16,7 @@ from dashboard_catalogue import (
     open_summary,
     recorded_folder,
 )
+from dashboard_link import publish
 from dashboard_live import show_standing
 from dashboard_reading import Reading
 from dashboard_sections import page_head, section, snippet
@@ -61,7 +62,7 @@ def show_run(page: str, draw: Callable[[Reading], None], *, parameters: Sequence
 
     def stage() -> None:
         _show(listed, rank, draw)
-        view.publish(*parameters, *(["rank"] if len(listed.ranks) > 1 else []))
+        publish(*parameters, *(["rank"] if len(listed.ranks) > 1 else []))
 
     st.fragment(standing, run_every=TICK_SECONDS if is_live else None)()
     st.fragment(stage, run_every=REFRESH_SECONDS if is_live and not paused else None)()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dashboard_learn as parts
-import dashboard_view as view
 import streamlit as st
+from dashboard_link import publish
 from dashboard_sections import page_head, section
 
 with page_head("learn"):
@@ -27,4 +27,4 @@ for pair in ((parts.path_part, parts.loss_part), (parts.build_up_part, parts.win
     for column, part in zip(st.columns(2, gap="large"), pair, strict=True):
         with column, section("learn.picture", heading=False):
             part(loop)
-view.publish(*parts.PARAMETERS)
+publish(*parts.PARAMETERS)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dashboard_view as view
 from dashboard_catalogue import shelves
+from dashboard_link import publish
 from dashboard_run_order import order_menu
 from dashboard_runs import filter_box, matching, show_shelf
 from dashboard_sections import page_head, section
@@ -14,4 +14,4 @@ with page_head("runs"):
 for shelf in shelves():
     with section(f"runs.{shelf.name}"):
         show_shelf(shelf, matching(shelf.runs, wanted), wanted, order)
-view.publish("lang", "filter", "sort", "page")
+publish("lang", "filter", "sort", "page")

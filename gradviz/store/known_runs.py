@@ -5,24 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
-from gradviz.schema import RunState
 from gradviz.store import heartbeat
 from gradviz.store.manifest import FILE_NAME
 from gradviz.store.rank_files import ranks_named
 
-if TYPE_CHECKING:
-    from gradviz.store.listing import RunSummary
-
 MOST = 100_000  # runs; a summary takes about a kilobyte
 RACY_SECONDS = 2.0  # a file changed so lately may change again and keep its time: clocks of disks are coarse
-_MAY_GO_ON = {RunState.LIVE, RunState.INTERRUPTED}  # their state depends on a lock and on the clock
 
+Summary = TypeVar("Summary")
 Stamp = tuple[tuple[int, int, int], ...]
 
 
-class KnownRuns:
+class KnownRuns(Generic[Summary]):
     """Summaries by folder, each with the stamp of what it was read from; give it to `list_runs` again and again.
 
     A stamp is number, size and time of the run's folder, its `run.json` and its heartbeats: a run that is
@@ -30,18 +26,16 @@ class KnownRuns:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[Stamp, Sequence[str], RunSummary]] = {}
+        self._kept: dict[str, tuple[Stamp, Sequence[str], Summary]] = {}
 
-    def unchanged(self, folder: str) -> RunSummary | None:
+    def unchanged(self, folder: str) -> Summary | None:
         """The summary of a run as it still is; None where it has to be read."""
         kept = self._kept.get(folder)
         return kept[2] if kept is not None and _stamp(folder, kept[1]) == kept[0] else None
 
-    def remember(self, folder: str, names: Sequence[str], summary: RunSummary, stamp: Stamp | None) -> None:
+    def remember(self, folder: str, names: Sequence[str], summary: Summary, stamp: Stamp | None) -> None:
         """Keep what was read; `stamp` is of before it was read."""
-        if stamp is None or summary.state in _MAY_GO_ON or summary.problem is not None:
-            return
-        if time.time() - max(time_ns for _, _, time_ns in stamp) / 1e9 > RACY_SECONDS:
+        if stamp is not None and time.time() - max(time_ns for _, _, time_ns in stamp) / 1e9 > RACY_SECONDS:
             if len(self._kept) >= MOST:
                 self._kept.clear()
             self._kept[folder] = stamp, _files(names), summary

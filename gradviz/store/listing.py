@@ -21,6 +21,7 @@ from gradviz.store.standing import standing_of
 from gradviz.store.urls import is_url
 
 DEPTH = 3
+MAY_GO_ON = {RunState.LIVE, RunState.INTERRUPTED}  # what they are depends on a lock and on the clock, too
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class RunList(list[RunSummary]):
         return rows_html(heads, rows)
 
 
-def list_runs(folder: str | Path, *, known: KnownRuns | None = None) -> RunList:
+def list_runs(folder: str | Path, *, known: KnownRuns[RunSummary] | None = None) -> RunList:
     """List the runs at or below a folder, newest first; foreign folders are ignored, links not followed.
 
     A run that cannot be opened (damaged `run.json`, newer format) is listed with its `problem`. Of an fsspec
@@ -96,7 +97,7 @@ def list_runs(folder: str | Path, *, known: KnownRuns | None = None) -> RunList:
     return RunList(sorted(found, key=lambda summary: (summary.created, summary.path.name), reverse=True))
 
 
-def _summaries(folder: str, depth: int, known: KnownRuns) -> Iterator[RunSummary]:
+def _summaries(folder: str, depth: int, known: KnownRuns[RunSummary]) -> Iterator[RunSummary]:
     """The runs at or below a folder, in no order."""
     kept = known.unchanged(folder)
     if kept is not None:
@@ -112,7 +113,8 @@ def _summaries(folder: str, depth: int, known: KnownRuns) -> Iterator[RunSummary
         stamp = known.stamp(folder, names)
         summary = _summary(Path(folder), names)
         if summary is not None:
-            known.remember(folder, names, summary, stamp)
+            if summary.problem is None and summary.state not in MAY_GO_ON:
+                known.remember(folder, names, summary, stamp)
             yield summary
     elif depth:
         for entry in inside:

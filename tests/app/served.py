@@ -32,18 +32,20 @@ class Server:
     port: int
     process: subprocess.Popen[bytes]
     folder: Path
+    base: str = ""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}/{self.base}".rstrip("/")
 
 
 @contextmanager
-def serve(folder: Path, working_folder: Path) -> Iterator[Server]:
-    """The dashboard on `folder`, started from a working directory that knows nothing of it."""
+def serve(folder: Path, working_folder: Path, *, base: str = "") -> Iterator[Server]:
+    """The dashboard on `folder`, started from a working directory that knows nothing of it; `base`: its path."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(APP / "main.py")]
     flags = ["--server.headless=true", f"--server.port={port}", "--server.fileWatcherType=none"]
+    flags += [f"--server.baseUrlPath={base}"]
     environment = os.environ | {"PYTHONPATH": str(APP.parent), "HOME": str(working_folder)}
     with (working_folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
@@ -54,7 +56,7 @@ def serve(folder: Path, working_folder: Path) -> Iterator[Server]:
             stderr=subprocess.STDOUT,
         )
         try:
-            server = Server(port, process, folder)
+            server = Server(port, process, folder, base)
             _wait_until_up(server, working_folder / "server.log")
             yield server
         finally:

@@ -49,7 +49,7 @@ def _by_name(runs: list[RunSummary]) -> dict[str, RunSummary]:
 def test_the_second_listing_reads_no_file_and_says_the_same(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = KnownRuns()
+    known: KnownRuns[RunSummary] = KnownRuns()
     first = list_runs(folder, known=known)
     assert [run.events for run in first] == [8, 8]
 
@@ -80,7 +80,7 @@ def _damage(run: Path) -> None:
 
 @pytest.mark.parametrize("change", [_heartbeat, _manifest, _rank, _damage])
 def test_a_change_is_seen(folder: Path, change: Callable[[Path], None]) -> None:
-    known = KnownRuns()
+    known: KnownRuns[RunSummary] = KnownRuns()
     before = _by_name(list_runs(folder, known=known))
     change(folder / "one")
     after = _by_name(list_runs(folder, known=known))
@@ -93,7 +93,7 @@ def test_a_change_is_seen(folder: Path, change: Callable[[Path], None]) -> None:
 
 
 def test_runs_that_come_and_go(folder: Path) -> None:
-    known = KnownRuns()
+    known: KnownRuns[RunSummary] = KnownRuns()
     list_runs(folder, known=known)
     shutil.copytree(folder / "one", folder / "three")
     shutil.rmtree(folder / "group" / "two")
@@ -101,7 +101,7 @@ def test_runs_that_come_and_go(folder: Path) -> None:
 
 
 def test_a_live_run_is_asked_every_time(tmp_path: Path) -> None:
-    known = KnownRuns()
+    known: KnownRuns[RunSummary] = KnownRuns()
     writer = RunWriter.create(tmp_path, "going", make_layers(2), accumulation_steps=4, durable=False)
     _age(tmp_path)
     assert [run.state for run in list_runs(tmp_path, known=known)] == [RunState.LIVE]
@@ -111,7 +111,7 @@ def test_a_live_run_is_asked_every_time(tmp_path: Path) -> None:
 
 
 def test_what_was_written_just_now_is_read_again(folder: Path) -> None:
-    known = KnownRuns()
+    known: KnownRuns[RunSummary] = KnownRuns()
     beat = folder / "one" / file_name(0)
     _heartbeat(folder / "one")
     times = beat.stat()
