@@ -6,6 +6,7 @@ GradvizError
 |-- RunNotFoundError      no run under that name or path
 |-- RunFormatError        a run.json that is not ours, is damaged, or is newer than this version
 |-- DamagedPartError      a part file fails its checksum, its schema or its size guard
+|   `-- RefusedPartError  the file system does not let it be read now: it may be sound
 |-- QueryError            a layer, an update range, a phase or a column that the run does not have
 |-- ExaminationError      a run could not be examined in a process of its own
 |-- VerificationError     a verification of gradient accumulation cannot be carried out
@@ -41,6 +42,10 @@ class RunFormatError(GradvizError):
 
 class DamagedPartError(GradvizError):
     """A part file fails its checksum, its schema or its size guard."""
+
+
+class RefusedPartError(DamagedPartError):
+    """The file system does not let a part be read now: nothing is known of it, and another try may read it."""
 
 
 class QueryError(GradvizError):

@@ -6,13 +6,18 @@ class for what they need, and call none of its writing methods.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
+from gradviz.store import flocks
+
+T = TypeVar("T")
 NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe in a run folder must not hold the reader up
 NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
 
@@ -24,16 +29,25 @@ class Disk:
         """Create one folder; it must not exist yet."""
         path.mkdir(parents=parents, exist_ok=False)
 
+    def make_parents(self, path: Path) -> None:
+        """Create a folder and those above it, where they are missing."""
+        path.mkdir(parents=True, exist_ok=True)
+
     def create(self, path: Path, content: bytes) -> None:
         """Create a file that must not exist yet, durably and whole: a reader never meets it half written."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with temporary.open("wb") as stream:
-                stream.write(content)
+            with self.open_new(temporary) as stream:
+                self.write(stream, content)
                 self.sync(stream)
-            _name_new(temporary, path, content)
+            self.name_new(temporary, path, content)
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.remove(temporary)
+
+    def name_new(self, temporary: Path, path: Path, content: bytes) -> None:
+        """Give a file a second name, which must be free: a rename does not ask for that."""
+        _name_new(temporary, path, content)
 
     def open_new(self, path: Path) -> BinaryIO:
         """Open a temporary file for writing; what was written can be read again."""
@@ -75,6 +89,18 @@ class Disk:
                 raise ValueError(f"{path.name} is larger than {limit:,} bytes")
             return stream.readall()
 
+    def reading(self, path: Path, read: Callable[[], T]) -> T:  # noqa: ARG002 - for a disk that fails
+        """Return what `read` returns, by which a library reads in a part."""
+        return read()
+
+    def lock(self, path: Path) -> int | None:
+        """Lock an empty file, as `flocks.lock`."""
+        return flocks.lock(path)
+
+    def is_locked(self, path: Path) -> bool | None:
+        """Whether somebody holds the lock, as `flocks.is_locked`."""
+        return flocks.is_locked(path)
+
     def exists(self, path: Path) -> bool:
         """Whether there is such a file."""
         return path.exists()
@@ -104,7 +130,7 @@ class Disk:
 
 
 def _name_new(temporary: Path, path: Path, content: bytes) -> None:
-    """Give a file a name that must be free, which a rename does not ask for; without links at the price of a moment."""
+    """With a link; where there are none, at the price of a moment in which the file is not whole."""
     try:
         os.link(temporary, path)
     except OSError as error:

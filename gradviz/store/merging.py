@@ -65,7 +65,7 @@ class Merger:
         pa.default_memory_pool().release_unused()
 
     def _open(self, kind: str, events: EventRange) -> PartFile:
-        return open_part(part_folder(self.run, kind, self.rank) / events.file_name, kind)
+        return open_part(part_folder(self.run, kind, self.rank) / events.file_name, kind, self.disk)
 
     def _writer(self, kind: str, events: EventRange, schema: Any) -> PartWriter:
         return PartWriter(self.disk, part_folder(self.run, kind, self.rank), kind, events, schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,9 +45,9 @@ def open_new(
     manifest = manifests.compose(name, layers, **facts, **({"launch": launch.key} if launch.key else {}))
     if not launch.key:
         return _begin(_make_run_folder(disk, parent, name, launch), manifest, layers, launch, disk, durable)
-    with door(parent / f".launch-{launch.key}.lock"):
+    with door(parent / f".launch-{launch.key}.lock", disk):
         found = find_folder(parent, name, launch, layers, disk)
-        if found.folder is not None and _is_free(found.folder, launch.rank):
+        if found.folder is not None and _is_free(found.folder, launch.rank, disk):
             return go_on(found.folder, layers, launch, disk=disk, durable=durable)
         run = _make_run_folder(disk, parent, name, launch)
         opened = _begin(run, manifest, layers, launch, disk, durable)
@@ -68,10 +69,10 @@ def go_on(run: Path, layers: Sequence[Layer], launch: Launch, *, disk: Disk, dur
     manifest = manifests.read_manifest(run, disk)
     table = manifests.layers_of(manifest, run)
     numbering = Numbering.of(table, layers, run)
-    if is_locked(run, launch.rank):
+    if is_locked(run, launch.rank, disk):
         raise RunFolderError(f"Cannot resume {run}: another process is recording rank {launch.rank} of it.")
     _make_part_folders(disk, run, launch.rank)
-    lock = take_lock(run, launch.rank)
+    lock = take_lock(run, launch.rank, disk)
     try:
         own = _own_file(run, manifest, launch.rank, disk)
         past = past_of(run, launch.rank, disk)
@@ -99,10 +100,10 @@ def _with_ids(segment: Segment, numbering: Numbering) -> Segment:
     return replace(segment, shards={numbering.ids.get(of, of): n for of, n in segment.shards.items()})
 
 
-def _is_free(run: Path, rank: int) -> bool:
+def _is_free(run: Path, rank: int, disk: Disk) -> bool:
     """Whether nobody writes this rank; the process of the attempt before may take a moment to die."""
     deadline = time.monotonic() + DYING_SECONDS
-    while is_locked(run, rank):
+    while is_locked(run, rank, disk):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.01)
@@ -116,7 +117,7 @@ def _begin(run: Path, manifest: manifests.Manifest, layers: Sequence[Layer], lau
     folder = RankFolder(run, launch.rank, manifest, layers, disk=disk, durable=durable)
     folder.record = RankFile(launch.rank, (launch.segment(),))
     _make_part_folders(disk, run, launch.rank)
-    lock = take_lock(run, launch.rank)
+    lock = take_lock(run, launch.rank, disk)
     try:
         folder.write_rank_file()
         disk.create(run / manifests.FILE_NAME, manifests.encode(manifest))
@@ -135,9 +136,11 @@ def _make_part_folders(disk: Disk, run: Path, rank: int) -> None:
 
 
 def _make_parent(disk: Disk, parent: Path) -> None:
-    if not parent.exists():
-        parent.mkdir(parents=True, exist_ok=True)
-        if parent.name == DEFAULT_NAME or parent == default_folder():
+    if disk.exists(parent):
+        return
+    disk.make_parents(parent)
+    if parent.name == DEFAULT_NAME or parent == default_folder():
+        with contextlib.suppress(OSError):  # another process was faster, or the run will say what is wrong
             disk.create(parent / ".gitignore", b"*\n")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import stat
 import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,15 +19,17 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from gradviz.errors import DamagedPartError
+from gradviz.errors import DamagedPartError, RefusedPartError
 from gradviz.schema import FORMAT_VERSION
 from gradviz.store import footers
 from gradviz.store.columns import OPTIONAL, RANGES, SCHEMAS
+from gradviz.store.files import Disk
 from gradviz.store.parts import CHECKSUM_KEY, INDEX_KEY, EventRange, parse_part_name
 
 ROW_GROUP_LIMIT = 2**24  # rows; the largest that the writer makes holds 2^17 rows or one layer
 PART_LIMIT = 2**28
 COLUMN_LIMIT = 1_000
+REFUSALS = {errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC}
 FOOTER_CHUNKS = 2**17  # columns of row groups whose footers are kept: some 110 MB, over all runs
 
 
@@ -75,6 +78,7 @@ class PartFile:
     columns: tuple[str, ...]
     rows: NDArray[np.int64]
     ranges: dict[str, NDArray[np.int64]]
+    disk: Disk = field(default_factory=Disk, repr=False)
 
     def groups_with(self, column: str, wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which row groups may hold one of the `wanted` (ascending) values of a ranged column."""
@@ -88,24 +92,22 @@ class PartFile:
 
     def open(self) -> Any:
         """Open the file, for `read`; raises DamagedPartError or FileNotFoundError."""
-        try:
-            footer = _footers.get(self.path)
-            return pq.ParquetFile(self.path, metadata=footer, page_checksum_verification=True)
-        except FileNotFoundError:
-            raise
-        except (OSError, pa.ArrowException, ValueError) as error:
-            raise DamagedPartError(f"{self.path.name}: {first_line(error)}") from error
+        footer = _footers.get(self.path)
+        with _damage_named(self.path):
+            return self.disk.reading(
+                self.path, lambda: pq.ParquetFile(self.path, metadata=footer, page_checksum_verification=True)
+            )
 
     def read(self, groups: Sequence[int], columns: Sequence[str], *,
              threads: bool = True, opened: Any = None) -> Any:  # fmt: skip
         """Read row groups as a table, from the file as it was `opened` or anew; raises as `open` does."""
         stored = [name for name in columns if name in self.columns]
         numbers = [int(group) for group in groups]
-        with contextlib.nullcontext(opened) if opened is not None else self.open() as parquet:
-            try:
-                table = parquet.read_row_groups(numbers, columns=stored, use_threads=threads)
-            except (OSError, pa.ArrowException, ValueError) as error:
-                raise DamagedPartError(f"{self.path.name}: {first_line(error)}") from error
+        part = contextlib.nullcontext(opened) if opened is not None else self.open()
+        with part as parquet, _damage_named(self.path):
+            table = self.disk.reading(
+                self.path, lambda: parquet.read_row_groups(numbers, columns=stored, use_threads=threads)
+            )
         if table.num_rows != int(self.rows[list(groups)].sum()):
             raise DamagedPartError(f"{self.path.name}: {table.num_rows} rows, not what its index states")
         return _completed(table, self.kind, columns)
@@ -125,23 +127,31 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0][:300]}"
 
 
-def open_part(path: Path, kind: str) -> PartFile:
+@contextlib.contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """What a library says of a part, as an error with its name; a merge may have removed it meanwhile."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        kind = RefusedPartError if error.errno in REFUSALS else DamagedPartError
+        raise kind(f"{path.name}: {first_line(error)}") from error
+    except (pa.ArrowException, ValueError) as error:
+        raise DamagedPartError(f"{path.name}: {first_line(error)}") from error
+
+
+def open_part(path: Path, kind: str, disk: Disk | None = None) -> PartFile:
     """Read and check the footer of a part.
 
     Raises:
         DamagedPartError: truncated, garbage, foreign, or larger than this reader decodes.
+        RefusedPartError: the file system refuses to read it now.
         FileNotFoundError: a merge has removed it meanwhile.
     """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise DamagedPartError(f"{path.name}: not a file")
-        footers.check(path)
-        with pq.ParquetFile(path) as parquet:
-            metadata, schema = parquet.metadata, parquet.schema_arrow
-    except FileNotFoundError:
-        raise
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise DamagedPartError(f"{path.name}: {first_line(error)}") from error
+    disk = disk or Disk()
+    with _damage_named(path):
+        metadata, schema = disk.reading(path, lambda: _footer_of(path))
     index = _checked_index(metadata, path, kind)
     _check_schema(schema, path, kind)
     rows = index[:, 0]
@@ -149,7 +159,15 @@ def open_part(path: Path, kind: str) -> PartFile:
     ranges = {name: index[:, 1 + 2 * at : 3 + 2 * at] for at, name in enumerate(RANGES[kind])}
     _footers.keep(path, metadata)
     events = parse_part_name(path.name) or EventRange(0, 0)
-    return PartFile(path, kind, events, tuple(schema.names), rows, ranges)
+    return PartFile(path, kind, events, tuple(schema.names), rows, ranges, disk)
+
+
+def _footer_of(path: Path) -> tuple[Any, Any]:
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("not a file")
+    footers.check(path)
+    with pq.ParquetFile(path) as parquet:
+        return parquet.metadata, parquet.schema_arrow
 
 
 def _checked_index(metadata: Any, path: Path, kind: str) -> NDArray[np.int64]:

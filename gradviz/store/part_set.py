@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gradviz.errors import DamagedPartError
+from gradviz.errors import DamagedPartError, RefusedPartError
 from gradviz.store.files import Disk
 from gradviz.store.part_files import PartFile, open_part
 from gradviz.store.parts import EventRange, parse_part_name, part_folder, uncovered
@@ -32,6 +32,8 @@ class PartSet:
     found_damaged: dict[str, DamagedPart] = field(default_factory=dict)
     _open: dict[EventRange, PartFile] = field(default_factory=dict)
     _bad: set[EventRange] = field(default_factory=set)
+    _refused: dict[EventRange, str] = field(default_factory=dict)
+    disk: Disk = field(default_factory=Disk)
 
     @property
     def folder(self) -> Path:
@@ -40,13 +42,15 @@ class PartSet:
 
     def names(self) -> list[str]:
         """File names in the folder of this kind."""
-        return Disk().names(self.folder)
+        return self.disk.names(self.folder)
 
     def current(self) -> list[PartFile]:
         """Readable parts in the order of their events; superseded ones are left out.
 
-        A merged part that is damaged does not supersede those it was made from.
+        A merged part that is damaged does not supersede those it was made from. One that the file system
+        refused to read the last time is tried again.
         """
+        self._forget_refusals()
         present = {events for name in self.names() if (events := parse_part_name(name)) is not None}
         self._open = {events: part for events, part in self._open.items() if events in present}
         while True:
@@ -58,12 +62,27 @@ class PartSet:
         if events not in self._open:
             path = self.folder / events.file_name
             try:
-                self._open[events] = open_part(path, self.kind)
+                self._open[events] = open_part(path, self.kind, self.disk)
             except DamagedPartError as error:
                 self._bad.add(events)
+                if isinstance(error, RefusedPartError):
+                    self._refused[events] = str(error)
                 self.report(path, events, str(error))
                 return False
         return True
+
+    def _forget_refusals(self) -> None:
+        for reason in self._refused.values():
+            self.found_damaged.pop(reason, None)
+        self._bad -= self._refused.keys()
+        self._refused = {}
+
+    def all_allowed(self) -> list[PartFile]:
+        """As `current`; RefusedPartError where the file system does not let one of them be read."""
+        parts = self.current()
+        for reason in self._refused.values():
+            raise RefusedPartError(reason)
+        return parts
 
     def _without_overlaps(self, ranges: Sequence[EventRange]) -> list[EventRange]:
         kept: list[EventRange] = []

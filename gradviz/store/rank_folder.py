@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.errors import DamagedPartError
+from gradviz.errors import DamagedPartError, RefusedPartError
 from gradviz.schema import EventRecord, Layer, Phase, RunState
 from gradviz.store import manifest as manifests
 from gradviz.store.batches import LayerNames, event_table, gradient_table, read_scalars
@@ -27,6 +27,8 @@ from gradviz.store.rank_files import file_name as rank_file_name
 from gradviz.store.resuming import Numbering, Past
 from gradviz.store.statistics import Floats
 from gradviz.store.tail import TailPart, plan_merge
+
+READ_TRIES = 20  # half a minute between two of them
 
 
 class RankFolder:
@@ -44,6 +46,7 @@ class RankFolder:
         self.tail: list[TailPart] = []
         self._numbering: Numbering | None = None
         self._checked: object = None
+        self._refusals = 0  # merges in a row that were not allowed to read a part
 
     def go_on(self, past: Past, record: RankFile, numbering: Numbering) -> None:
         """Continue after what is on disk: `record` has this process's segment already."""
@@ -80,7 +83,7 @@ class RankFolder:
         known = {layer.layer_id for layer in self.layers}
         if not facts and all(layer.layer_id in known for layer in layers):
             return
-        with door(self.run / f".{manifests.FILE_NAME}.lock") if self._is_shared else nullcontext():
+        with door(self.run / f".{manifests.FILE_NAME}.lock", self.disk) if self._is_shared else nullcontext():
             if self._is_shared:  # another rank may have written it
                 self.manifest = manifests.read_manifest(self.run, self.disk)
                 self.layers = manifests.layers_of(self.manifest, self.run)
@@ -146,15 +149,21 @@ class RankFolder:
     def merge(self, *, final: bool = False) -> Iterator[None]:
         """Merge what is due; pauses after each row group, so that a flush can come between.
 
-        A part that is damaged or gone is left as it is, and so is everything before it.
+        A part that is damaged or gone is left as it is, and so is everything before it; one that cannot be read
+        now is tried again.
         """
         merger = Merger(self.run, self.rank, self.disk, self.durable)
         while (plan := plan_merge(self.tail, final=final)) is not None:
             try:
                 yield from merger.merge(plan, self.names)
-            except (DamagedPartError, FileNotFoundError):
+            except (DamagedPartError, FileNotFoundError) as error:
+                self._refusals += 1
+                if isinstance(error, RefusedPartError) and self._refusals < READ_TRIES:
+                    raise
+                self._refusals = 0
                 self.tail = [part for part in self.tail if part.events.first > plan.events.last]
                 raise
+            self._refusals = 0
             merged = TailPart(plan.events, sum(p.count for p in plan.parts), sum(p.rows for p in plan.parts))
             self.tail = [
                 *(part for part in self.tail if part.events.last < plan.events.first),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradviz.errors import DamagedPartError, RunFolderError
+from gradviz.errors import DamagedPartError, RefusedPartError, RunFolderError
 from gradviz.schema import EventRecord, Layer
 from gradviz.store import manifest as manifests
 from gradviz.store.files import Disk
@@ -102,11 +102,13 @@ def past_of(run: Path, rank: int, disk: Disk) -> Past:
     """Look at what the rank has written until now. Only its writer may ask: it tidies up after a crash."""
     heartbeat = known_heartbeat(run, rank, disk) or Heartbeat(rank=rank)
     _undo_unfinished_merge(run, rank, disk)
-    gradients, events, overview = (PartSet(run, kind, rank) for kind in ("gradients", "events", "overview"))
-    listed = {part.events: part for part in events.current()}
-    closed = max((part.events.last for part in overview.current()), default=-1)
+    gradients, events, overview = (
+        PartSet(run, kind, rank, disk=disk) for kind in ("gradients", "events", "overview")
+    )
+    listed = {part.events: part for part in events.all_allowed()}
+    closed = max((part.events.last for part in overview.all_allowed()), default=-1)
     tail: list[TailPart] = []
-    for part in gradients.current():
+    for part in gradients.all_allowed():
         if part.events in listed and part.events.first > closed:
             tail.append(TailPart(part.events, int(listed[part.events].rows.sum()), int(part.rows.sum())))
         elif part.events.first > closed:
@@ -132,6 +134,8 @@ def _undo_unfinished_merge(run: Path, rank: int, disk: Disk) -> None:
 def _last_second(part: PartFile) -> float:
     try:
         seconds = part.read(range(len(part.rows)), ["seconds"]).column("seconds").to_numpy()
+    except RefusedPartError:
+        raise
     except (DamagedPartError, FileNotFoundError):
         return 0.0
     return float(seconds.max(initial=0.0))
@@ -164,6 +168,6 @@ def _last_numbers(run: Path, disk: Disk) -> tuple[int, int]:
         for kind in ("gradients", "events"):
             ranges = map(parse_part_name, disk.names(part_folder(run, kind, rank)))
             last_event += [events.last for events in ranges if events is not None]
-            parts = PartSet(run, kind, rank).current()
+            parts = PartSet(run, kind, rank, disk=disk).all_allowed()
             last_update += [int(part.ranges["update"].max()) for part in parts if len(part.rows)]
     return max(last_event), max(last_update)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import sys
 import threading
 import time
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from gradviz.errors import GradvizWarning
 from gradviz.schema import EventRecord, RunState
 from gradviz.store.callbacks import Callbacks, Calls, TakenOver
 from gradviz.store.distributions import with_counts
@@ -23,6 +20,7 @@ from gradviz.store.locks import release_lock
 from gradviz.store.mirror import Mirror
 from gradviz.store.rank_folder import RankFolder
 from gradviz.store.statistics import Floats, fetch_sums
+from gradviz.store.warning import warn
 
 KEPT_ERRORS = 5
 LONGEST_PAUSE = 30.0
@@ -198,7 +196,7 @@ class Session:
             self._warned = True
             free = self._folder.disk.free_bytes(self._folder.run)
             room = "unknown" if free is None else f"{free / 2**20:,.0f} MiB"
-            _warn(
+            warn(
                 f"gradviz: cannot write to {self._folder.run} ({error}; free space: {room}). "
                 "Training goes on; events are dropped and counted until it works again."
             )
@@ -209,7 +207,7 @@ class Session:
         self.note(reason)
         if self._ending is None:
             self._ending = (RunState.FINISHED, reason)
-        _warn(f"gradviz: recording into {self._folder.run} has stopped: {reason}. Training goes on.")
+        warn(f"gradviz: recording into {self._folder.run} has stopped: {reason}. Training goes on.")
 
     def _merge(self, *, final: bool) -> None:
         """Merge what is due; a flush that becomes due in the meantime goes first. Never fails a flush."""
@@ -237,14 +235,7 @@ class Session:
         except OSError as error:
             self._failed(error)
         if self._mirror is not None and (reason := self._mirror.update(self.note, final=final)):
-            _warn(f"gradviz: {reason}. The run is kept in {self._folder.run}.")
-
-
-def _warn(text: str) -> None:
-    try:
-        warnings.warn(text, GradvizWarning, stacklevel=2)
-    except GradvizWarning:  # warnings are errors here, and nobody catches one on this thread
-        logging.getLogger("gradviz").warning(text)
+            warn(f"gradviz: {reason}. The run is kept in {self._folder.run}.")
 
 
 @atexit.register

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gradviz.errors import RunFolderError
+from gradviz.errors import RefusedPartError, RunFolderError
 from gradviz.schema import EventRecord, Layer, RunState
 from gradviz.store.callbacks import Callbacks
 from gradviz.store.files import Disk
@@ -169,7 +169,7 @@ def _said(place: Path) -> Iterator[None]:
     """What the file system refuses, as a sentence."""
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RefusedPartError) as error:
         raise RunFolderError(
             f"Cannot record into {place.absolute()}: {error}. "
             "Choose another folder with run_dir=... or $GRADVIZ_DIR."
@@ -179,7 +179,7 @@ def _said(place: Path) -> Iterator[None]:
 def _resumed(run: Path, layers: Sequence[Layer], launch: Launch, disk: Disk, *, durable: bool) -> Opened:
     """Go on with a run; `.resume.lock` lets one process through at a time."""
     read_manifest(run, disk)  # else the door would be where no run is
-    with door(run / ".resume.lock"):
+    with door(run / ".resume.lock", disk):
         return go_on(run, layers, launch, disk=disk, durable=durable)
 
 

@@ -12,16 +12,27 @@ from gradviz.errors import GradvizWarning
 from gradviz.schema import RunState
 from gradviz.store import open_run
 from tests.faults.faulty_disk import FaultyDisk, Way
-from tests.faults.recording import BATCH, EVENTS, LAYERS, Recorded, check_rows, go_on, parts_of, record, start
+from tests.faults.recording import (
+    BATCH,
+    BATCHES,
+    EVENTS,
+    LAYERS,
+    Recorded,
+    check_rows,
+    go_on,
+    parts_of,
+    record,
+    start,
+)
 from tests.store.made_runs import wait_for
 
 
-def record_with(parent: Path, disk: FaultyDisk) -> Recorded:
+def record_with(parent: Path, disk: FaultyDisk, batches: int = BATCHES) -> Recorded:
     """Record; at most one warning, which is ours."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", ResourceWarning)  # a process that died has closed none of its files
-        done = record(parent, disk)
+        done = record(parent, disk, batches)
     assert [warning.category for warning in caught] in ([], [GradvizWarning])
     return done
 
@@ -31,12 +42,12 @@ def check(done: Recorded, rows: pd.DataFrame, where: str, *, once: bool) -> None
     run = open_run(done.path)
     shown = check_rows(run, rows, where)
     assert set(done.acknowledged) <= set(shown), where
-    assert len(shown) + done.not_written == len(EVENTS), where
+    assert len(shown) + done.not_written == done.put, where
     assert run.state is (RunState.FINISHED if once else run.state), where
     if once:
         assert done.not_written <= BATCH, where
         assert run.dropped == done.not_written, where
-        assert run.layers["layer"].tolist()[0] == "layer_2.weight", where
+        assert run.layers["layer"].tolist()[0] == "layer_1.weight", where
         assert len(list(parts_of(done.path))) <= 4 * 4 + 2, f"{where}: merging has stopped"
     assert run.dropped <= done.not_written, where
 
@@ -47,7 +58,7 @@ def points(tmp_path: Path, rows: pd.DataFrame) -> int:
     done = record_with(tmp_path / "whole", disk)
     check(done, rows, "nothing fails", once=True)
     assert done.not_written == 0
-    for call in ("sync", "sync_folder", "replace", "remove", "open_new", "write", "make_folder"):
+    for call in ("sync", "sync_folder", "replace", "remove", "open_new", "write", "make_folder", "reading"):
         assert any(call in made for made in disk.calls), f"the recording never calls {call}"
     return len(disk.calls)
 

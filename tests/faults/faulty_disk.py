@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from gradviz.store.files import Disk
+from gradviz.store.flocks import release_lock
 
 CODES = (errno.ENOSPC, errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE)
 FOR_EVER = 10**9
-CALLS = ("make_folder", "create", "open_new", "write", "sync", "sync_folder", "replace", "remove",
-         "read", "exists", "names")  # fmt: skip
+CALLS = ("make_folder", "make_parents", "open_new", "sync", "sync_folder", "name_new", "replace", "remove",
+         "read", "reading", "exists", "names", "lock", "is_locked")  # fmt: skip
 
 
 class Way(Enum):
@@ -79,6 +80,8 @@ class FaultyDisk(Disk):
             outcome = call()
             if isinstance(outcome, io.IOBase):
                 outcome.close()
+            if label.startswith("lock "):
+                release_lock(outcome)
         elif half is not None:
             half()
         if self.dead:

@@ -16,7 +16,7 @@ from tests.store.made_runs import NEVER, make_events, make_layers, write_run
 
 LAYERS = make_layers(3)
 BATCH = 4
-BATCHES = 6
+BATCHES = 5
 LATER = 2  # the batch from which the third layer is there
 AFTER = 8  # events of the process that goes on
 
@@ -51,21 +51,22 @@ class Recorded:
     path: Path
     acknowledged: list[int] = field(default_factory=list)
     in_flight: list[int] = field(default_factory=list)
+    put: int = 0
     not_written: int = 0
     finished: bool = False
 
 
-def record(parent: Path, disk: FaultyDisk) -> Recorded:
+def record(parent: Path, disk: FaultyDisk, batches: int = BATCHES) -> Recorded:
     """Record in batches until the end, or until the process dies; each batch is a flush, a merge and a heartbeat."""
     writer = start(parent, LAYERS[:2], disk)
-    done = Recorded(writer.path)
+    done = Recorded(writer.path, put=BATCH * batches)
     disk.arm()
     try:
-        for number, first in enumerate(range(0, len(EVENTS), BATCH)):
+        for number, first in enumerate(range(0, done.put, BATCH)):
             if number == LATER:
                 writer.add_layers(LAYERS[2:])
-            if number == LATER + 2:
-                writer.describe(forward_order=[2, 0, 1])
+            if number == LATER - 1:
+                writer.describe(forward_order=[1, 0, 2])
             _record_batch(writer, EVENTS[first : first + BATCH], done)
         done.not_written = close(writer)
         done.finished = True

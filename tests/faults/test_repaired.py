@@ -17,9 +17,11 @@ from gradviz.store import open_run
 from gradviz.store import session as sessions
 from gradviz.store import tail as tails
 from gradviz.store.files import Disk
+from gradviz.store.part_set import PartSet
+from gradviz.store.places import DEFAULT_NAME
 from tests.faults.faulty_disk import FOR_EVER, FaultyDisk
 from tests.faults.recording import AFTER, EVENTS, LAYERS, close, go_on, parts_of, start, tick
-from tests.store.made_runs import make_events
+from tests.store.made_runs import make_events, write_run
 
 
 class Refusing(FaultyDisk):
@@ -133,6 +135,54 @@ def test_a_run_does_not_go_on_where_its_past_cannot_be_read(tmp_path: Path, name
     run = open_run(writer.path)
     assert run.dropped == 1
     assert run.segments["first_event"].tolist() == [0, run.last_event - AFTER + 1]
+
+
+def test_a_merge_that_may_not_read_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The part counted as damaged for good, and so did every one before it: none of them was ever merged."""
+    monkeypatch.setattr(tails, "FAN_IN", 2)
+    disk = Refusing("reading part-000000000001")
+    writer = start(tmp_path, LAYERS[:2], disk)
+    disk.arm()
+    for event in EVENTS[:4]:
+        writer.put(event)
+        tick(writer)
+    assert not disk.left
+    assert close(writer) == 0
+    assert [path.name for path in writer.path.glob("gradients/*/part-*")] == [
+        "part-000000000000-000000000003.parquet"
+    ]
+
+
+def test_a_part_that_could_not_be_read_for_a_moment_is_no_damage(tmp_path: Path) -> None:
+    """A dashboard with too many files open showed a gap until the run was opened anew."""
+    run = write_run(tmp_path, LAYERS, [EVENTS[:4]])
+    disk = Refusing("reading part")
+    disk.arm()
+    parts = PartSet(run, "gradients", disk=disk)
+    assert parts.current() == []
+    assert len(parts.found_damaged) == 1
+    assert len(parts.current()) == 1
+    assert parts.found_damaged == {}
+
+
+def test_two_never_write_one_rank_although_the_first_is_not_seen(tmp_path: Path) -> None:
+    """Where the lock could not be asked for a moment, the second process went on beside the first."""
+    writer = start(tmp_path, LAYERS, FaultyDisk())
+    disk = Refusing("is_locked")
+    disk.arm()
+    with pytest.raises(RunFolderError, match="Another process is recording rank 0"):
+        start(tmp_path, LAYERS, disk, resume=writer.path)
+    close(writer)
+
+
+def test_the_note_for_git_is_no_reason_not_to_record(tmp_path: Path) -> None:
+    """Of two processes that make the default folder at once, the second one recorded elsewhere."""
+    disk = Refusing("open_new ..gitignore")
+    disk.arm()
+    writer = start(tmp_path / DEFAULT_NAME, LAYERS, disk)
+    assert not disk.left
+    close(writer)
+    assert writer.path.parent == tmp_path / DEFAULT_NAME
 
 
 def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,8 @@ recorder = gradviz.watch(model, optimizer, run_dir=runs)
 def between(number):
     if number == 2:
         recorder._writer.flush()
-        shutil.rmtree(recorder.run_path)
+        while recorder.run_path.exists():  # the thread may be writing into it
+            shutil.rmtree(recorder.run_path, ignore_errors=True)
         recorder._writer._inbox.ring()
         recorder._writer._session.thread.join(30)
 

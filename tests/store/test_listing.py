@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradviz.errors import QueryError
+from gradviz.errors import QueryError, RunFolderError
 from gradviz.schema import Layer, RunState
 from gradviz.store import (
     default_folder,
@@ -75,7 +75,8 @@ def test_states_from_heartbeat_lock_and_age(tmp_path: Path) -> None:
     assert state_of(run, here) is RunState.INTERRUPTED
     lock = take_lock(run, 0)
     assert is_locked(run) is True
-    assert take_lock(run, 0) is None, "one writer a rank folder"
+    with pytest.raises(RunFolderError, match="Another process is recording rank 0"):
+        take_lock(run, 0)
     assert state_of(run, here) is state_of(run, None) is RunState.LIVE
     release_lock(lock)
     assert is_locked(run) is False

@@ -152,7 +152,7 @@ def test_a_writer_that_came_in_between_is_not_disturbed(run: Path) -> None:
     (found,) = ailments(run)
     lock = take_lock(run, 0)
     assert found.mend is not None
-    with pytest.raises(RunFolderError, match="is being recorded"):
+    with pytest.raises(RunFolderError, match="Another process is recording"):
         found.mend()
     release_lock(lock)
     assert stray.exists()

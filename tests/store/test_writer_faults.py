@@ -69,11 +69,12 @@ def test_warnings_as_errors_do_not_stop_the_writer(tmp_path: Path, caplog: pytes
 
 
 def test_a_run_that_is_removed_is_not_made_again(tmp_path: Path) -> None:
-    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01)
-    (writer.path / "run.json").unlink()  # first: then nothing is written into the folder while it goes
-    shutil.rmtree(writer.path, ignore_errors=True)
+    writer = start_writer(tmp_path, LAYERS, flush_seconds=60)
+    shutil.rmtree(writer.path)  # its thread sleeps: it writes nothing while the folder goes
     with pytest.warns(GradvizWarning, match=r"recording into .* has stopped: its folder was removed"):
-        wait_for(lambda: not writer.put(make_events(LAYERS, 1)[0]))
+        writer.put(make_events(LAYERS, 1)[0])
+        writer._inbox.ring()
+        wait_for(lambda: writer._session._disabled)
     assert writer.close() > 0
     assert not writer.path.exists()
 
