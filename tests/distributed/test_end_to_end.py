@@ -126,9 +126,10 @@ def test_each_rank_holds_a_shard(runs: dict[str, Run]) -> None:
     assert (update[1] < update[0]).any()
 
 
-def test_a_restart_adds_a_segment(tmp_path: Path) -> None:
-    """Rank 1 is killed in the second window; the launcher starts both anew."""
-    launch(tmp_path, "restarted", restarts=1)
+@pytest.mark.parametrize("way", ["restarted", pytest.param("ddp-restarted", marks=pytest.mark.soak)])
+def test_a_restart_adds_a_segment(tmp_path: Path, way: str) -> None:
+    """Rank 1 is killed in the second window; the launcher starts both anew, each for itself or as a group."""
+    launch(tmp_path, way, restarts=1)
     (run,) = opened(tmp_path).values()
     assert run.segments.drop(columns="started").to_numpy().tolist() == [
         [0, 0, 0, 0], [0, LAST_EVENT + 1, 2, 1], [1, 0, 0, 0], [1, LAST_EVENT + 1, 2, 1],

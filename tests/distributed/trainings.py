@@ -75,8 +75,17 @@ def train(way: str, folder: str, *, rank: int = 0, world_size: int = 1) -> None:
             if last:
                 optimizer.step()
                 optimizer.zero_grad()
-            if way == "restarted" and number == KILLED_AT and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+            if "restarted" in way and number == KILLED_AT and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
                 die(int(os.environ["RANK"]), recorder.run_path)
+
+
+def join() -> None:
+    """The process group, which finds its peers after a restart, too: torch would read the addresses of the dead."""
+    facts = os.environ
+    rank, world_size = int(facts["RANK"]), int(facts["WORLD_SIZE"])
+    place = distributed.TCPStore(facts["MASTER_ADDR"], int(facts["MASTER_PORT"]), world_size, is_master=False)
+    store = distributed.PrefixStore(facts["TORCHELASTIC_RESTART_COUNT"], place)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
 
 
 def die(rank: int, run: Path) -> None:
@@ -91,10 +100,10 @@ def die(rank: int, run: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     place, *ways = sys.argv[1:]
-    if ways == ["restarted"]:  # without a group: gloo does not always find its peers a second time
+    if ways == ["restarted"]:  # each process for itself
         train(*ways, place)
     else:
-        distributed.init_process_group("gloo")
+        join()
         for one in ways:
             train(one, place, rank=distributed.get_rank(), world_size=distributed.get_world_size())
         distributed.destroy_process_group()
