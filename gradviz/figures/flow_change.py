@@ -12,7 +12,7 @@ from gradviz.analysis.flow_change import FlowChange
 from gradviz.figures.canvas import blank, hover, sheet
 from gradviz.figures.layer_flow import axis_of, fits_rows, moment_of
 from gradviz.figures.layer_flow_pen import LayerPen
-from gradviz.figures.names import short_name
+from gradviz.figures.names import hovered_name
 from gradviz.figures.numbers import number
 from gradviz.figures.palette import BLUE, NEUTRAL, YELLOW
 from gradviz.texts import text
@@ -86,7 +86,7 @@ def _hover(change: FlowChange, rows: NDArray[np.bool_], pen: LayerPen) -> dict[s
     ]  # fmt: skip
     labels = ("before", "after", "ratio")
     return {
-        "text": [short_name(change.before.layers[place], 72) for place in np.flatnonzero(rows)],
+        "text": [hovered_name(change.before.layers[place]) for place in np.flatnonzero(rows)],
         "customdata": np.array(fields, dtype=object),
         "hovertemplate": hover(
             "%{text}",

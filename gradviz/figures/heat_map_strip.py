@@ -12,13 +12,12 @@ from gradviz.analysis.heat_map import HeatMap
 from gradviz.analysis.heat_map_rows import swing
 from gradviz.figures.canvas import hover, sheet
 from gradviz.figures.heat_map import height_of
-from gradviz.figures.names import short_name
+from gradviz.figures.names import hovered_name
 from gradviz.figures.numbers import number
 from gradviz.figures.palette import BLUE, NEUTRAL, PURPLE, RED, YELLOW
 from gradviz.schema import Level
 from gradviz.texts import text
 
-LETTERS = 60  # of a name in the hover
 FARTHEST = 3.0  # decades; what goes farther stands here
 BROKEN = 3.6  # where what is not finite stands
 COLOURS = {Level.INFO: BLUE, Level.WARNING: YELLOW, Level.ERROR: RED}
@@ -95,7 +94,7 @@ def _said(heat_map: HeatMap, broken: NDArray[np.bool_], language: str) -> list[l
     changes = np.exp(np.where(broken, 0.0, np.minimum(swing(heat_map), np.log(1e9))))
     said = []
     for row, name in enumerate(heat_map.layers):
-        label = short_name(name, LETTERS)
+        label = hovered_name(name)
         if heat_map.sizes is not None:
             label += f" ({text('figure.row_strip.layers', language, count=int(heat_map.sizes[row]))})"
         change = (

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from gradviz.analysis.layer_facts import LayerFacts
 from gradviz.analysis.layer_flow import LayerFlow
-from gradviz.figures.names import escape_plotly, short_name
+from gradviz.figures.names import escape_plotly, hovered_name
 from gradviz.figures.numbers import number
 from gradviz.texts import text
 
 Floats = NDArray[np.float64]
-NAME_LETTERS = 72
 _MISSING = "–"
 
 # One tuple a line of the hover: columns of `LayerFacts.values`, and `step_ratio`.
@@ -53,7 +52,7 @@ def layer_card(
     heads = [] if facts is None else [_head(facts, place, language) for place in range(len(flow.layers))]
     fields = np.array([heads, *words] if heads else words, dtype=object).reshape(-1, len(flow.layers)).T
     return Card(
-        names=np.array([short_name(name, NAME_LETTERS) for name in flow.layers], dtype=object),
+        names=np.array([hovered_name(name) for name in flow.layers], dtype=object),
         fields=fields,
         template=_template(lines, bool(heads), language),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+HOVERED = 96  # letters of a name: a hover of more is wider than a window
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "%": "&#37;", "$": "&#36;"}
 # Characters that turn the text around them, and control characters: shown as \u202e instead of obeyed.
 _UNSEEN = re.compile("[\u0000-\u001f\u007f-\u009f\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\u2028\u2029]")
@@ -20,5 +21,17 @@ def escape_plotly(name: str) -> str:
 
 
 def short_name(name: str, letters: int = 36) -> str:
-    """The end of `name`, which tells layers apart, where it is longer than `letters`; escaped."""
-    return escape_plotly(name if len(name) <= letters else f"…{name[1 - letters :]}")
+    """The end of `name`, which tells layers apart, where it is longer than `letters`; escaped.
+
+    It begins with a whole part of the name, unless that would drop more than half of what there is room for.
+    """
+    if len(name) <= letters:
+        return escape_plotly(name)
+    cut = len(name) - letters + 1
+    part = name.find(".", cut - 1) + 1
+    return escape_plotly(f"…{name[part if 0 < part <= cut + letters // 2 else cut :]}")
+
+
+def hovered_name(name: str) -> str:
+    """`name` for a hover, which has room for it; escaped."""
+    return short_name(name, HOVERED)

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from gradviz.analysis.update_ratio import QUANTILES, UpdateRatio
 from gradviz.figures.canvas import blank, hover, sheet
-from gradviz.figures.names import short_name
+from gradviz.figures.names import hovered_name, short_name
 from gradviz.figures.numbers import number
 from gradviz.figures.palette import BLUE, CYAN, GREEN, NEUTRAL, PURPLE, YELLOW, faded
 from gradviz.figures.value_axis import Floats, ValueAxis, value_axis
@@ -143,7 +143,9 @@ def _line(figure: go.Figure, record: UpdateRatio, axis: ValueAxis, place: int, c
             line={"color": colour, "width": 1.5},
             name=name,
             customdata=np.array(words, dtype=object),
-            hovertemplate=hover(name, [("%{customdata[0]}", "%{customdata[1]}")]),
+            hovertemplate=hover(
+                hovered_name(record.layers[place]), [("%{customdata[0]}", "%{customdata[1]}")]
+            ),
         )
     )
 

@@ -35,10 +35,22 @@ def test_honest_names_stay(name: str) -> None:
     assert escape_plotly(name) == name
 
 
-def test_a_long_name_keeps_its_end() -> None:
-    name = "transformer.encoder.layers.11.attention.output.dense.weight"
-    short = short_name(name, 24)
-    assert len(short) == 24
-    assert short.startswith("…")
-    assert name.endswith(short[1:])
-    assert short_name("<b>" * 20, 7) == "…" + 2 * "&lt;b&gt;"
+@pytest.mark.parametrize(
+    ("name", "letters", "expected"),
+    [
+        ("blocks.layers.0.self_attn.in_proj_weight", 27, "…0.self_attn.in_proj_weight"),
+        ("blocks.layers.0.self_attn.in_proj_weight", 26, "…self_attn.in_proj_weight"),
+        ("blocks.layers.0.self_attn.in_proj_weight", 25, "…self_attn.in_proj_weight"),
+        ("blocks.layers.0.self_attn.in_proj_weight", 24, "…in_proj_weight"),
+        ("blocks.layers.0.linear1.weight", 29, "…layers.0.linear1.weight"),
+        ("blocks.layers.0.linear1.weight", 30, "blocks.layers.0.linear1.weight"),
+        ("a_name_without_any_parts", 9, "…ny_parts"),
+        ("model.a_part_that_is_very_long.bias", 20, "…t_is_very_long.bias"),  # "bias" alone says too little
+        ("trailing.dots....", 8, "…..."),
+        ("<b>" * 20, 7, "…" + 2 * "&lt;b&gt;"),
+    ],
+)
+def test_a_long_name_keeps_its_end_and_begins_with_a_whole_part(
+    name: str, letters: int, expected: str
+) -> None:
+    assert short_name(name, letters) == expected
