@@ -18,6 +18,7 @@ from dashboard_compare_pictures import (
     facts_of,
 )
 from dashboard_compare_runs import Member
+from dashboard_controls import controls
 from dashboard_examining import is_too_large
 from dashboard_findings import diagnosis
 from dashboard_reading import Span
@@ -40,21 +41,20 @@ NAME_WIDTH, CELL_WIDTH = 300, 200
 
 def ask(members: Sequence[Member]) -> Choice:
     """The controls of the page."""
-    with st.container(border=True):
-        layers_box, axis_box, statistic_box, scale_box = st.columns([4, 3, 3, 2], vertical_alignment="top")
+    with controls():
+        layers_box, windows_box = st.columns([5, 4], gap="medium")
         with layers_box:
             hint = say("compare.part_help", most=MOST_LAYERS)
             names = _layers(members)
             layers = pick_several(
                 "layer", say("choose.layers"), names, default=[], most=MOST_LAYERS, hint=hint
             )
-        with axis_box:
+        with windows_box:
+            updates = _pick_windows(members)
+        with st.container(horizontal=True, gap="medium"):  # wraps where columns would cut the buttons off
             axis = _pick_axis(members)
-        with statistic_box:
             statistic = _pick_statistic()
-        with scale_box:
             log = _pick_scale() == "log"
-        updates = _pick_windows(members)
         _axis_remarks(members, axis)
     return Choice(axis, tuple(layers), statistic, log, updates, language())
 

@@ -96,7 +96,7 @@ def _card(reading: Reading, place: int, finding: Finding, *, is_open: bool) -> N
             _layers(finding, words.why)
             st.markdown(f"**{say('diagnosis.advice')}**")
             st.markdown(literal(words.advice))
-            st.code(words.paste, language="python")
+            st.code(words.paste, language="python", wrap_lines=True)
         with shown:
             picture = draw_evidence(reading, place, finding, language())
             if picture is not None:

@@ -15,11 +15,11 @@ from gradviz.figures.palette import BLUE, NEUTRAL, PURPLE, RED, YELLOW, faded
 from gradviz.texts import text
 
 ROWS = 40  # layers that may each have their name
-ROW_HEIGHT, LEAST_HEIGHT, MOST_HEIGHT = 18, 280, 760
+ROW_HEIGHT, LEAST_HEIGHT, MOST_HEIGHT = 18, 320, 760
 LEAST_REACH, MOST_REACH = 0.1, 6.0  # doublings from equal: beyond the most the colour stays what it is
 MILLI = 1000  # a cell is sent as a whole number of thousandths of a doubling
 HOVERED = 20_000  # cells that may carry their values for the hover; more of them cost too many bytes
-SHELF = 0.1  # of the colour bar
+SHELF = 0.16  # of the colour bar
 
 
 def plot_difference_map(difference: DifferenceMap, *, language: str = "en") -> go.Figure:
@@ -170,7 +170,10 @@ def _factors(reach: float) -> list[tuple[float, str]]:
     if reach < 1:
         steps = next(step for step in (0.5, 0.25, 0.1, 0.05, 0.02) if np.log2(1 + step) <= reach)
         return [(1 / (1 + steps), f"÷{1 + steps:g}"), (1.0, "×1"), (1 + steps, f"×{1 + steps:g}")]
-    powers = range(1, int(reach) + 1, max(1, int(reach) // 3))
+    step = max(
+        1, int(0.85 * reach) // 2
+    )  # at most five ticks, evenly apart, none at the end beside a shelf's name
+    powers = range(step, max(1, int(0.85 * reach)) + 1, step)
     above = [(2.0**power, f"×{2**power}") for power in powers]
     below = [(2.0**-power, f"÷{2**power}") for power in powers]
     return [*reversed(below), (1.0, "×1"), *above]

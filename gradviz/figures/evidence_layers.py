@@ -38,11 +38,13 @@ class LayerBars:
     def draw(self, words: str) -> None:
         """Bars, limits, a mark where a value is exactly zero, and the axes."""
         places = np.arange(len(self.series.y), dtype=np.float64)
-        lines = replace(self.series, x=places)
-        LimitLines(self.figure, lines, self.language, vertical=self.horizontal).draw()
+        lines = LimitLines(
+            self.figure, replace(self.series, x=places), self.language, vertical=self.horizontal
+        )
+        lines.draw()
         self._bars(words)
         self._zeros(words)
-        self._lay_out(words)
+        self._lay_out(words, lines.span)
         self.axis.draw_shelves(self.figure, vertical=self.horizontal)
 
     def _bars(self, words: str) -> None:
@@ -83,7 +85,7 @@ class LayerBars:
             )
         )
 
-    def _lay_out(self, words: str) -> None:
+    def _lay_out(self, words: str, span: tuple[float, float]) -> None:
         count = len(self.series.y)
         every = 1 if self.horizontal else max(1, -(-count // LABELS))
         places = np.arange(0, count, every)
@@ -92,7 +94,7 @@ class LayerBars:
             "tickvals": places,
             "ticktext": [short_name(self.series.names[place], 28) for place in places],
             "tickfont": {"size": 11},
-            "range": [count - 0.4, -0.6] if self.horizontal else [-0.6, count - 0.4],
+            "range": [span[1] + 0.1, span[0] - 0.1] if self.horizontal else [span[0] - 0.1, span[1] + 0.1],
             "showgrid": False,
             "automargin": True,
         }

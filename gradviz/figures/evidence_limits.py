@@ -13,6 +13,7 @@ from gradviz.figures.numbers import number
 from gradviz.figures.palette import GREEN, NEUTRAL, faded
 from gradviz.texts import text
 
+ROOM = 0.8  # of a row: above the first bar, and below the last, where the name of a limit stands
 BANDS = frozenset({"update_ratio"})  # two limits with the healthy range between them
 
 
@@ -25,10 +26,21 @@ class LimitLines:
     language: str
     vertical: bool = False
 
+    @property
+    def limits(self) -> list[float]:
+        """Those that the axis can show."""
+        return [limit for limit in self.series.limits if limit > 0 or not self.series.log]
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """From where to where the lines go; rows leave room for the names, so that none lies on a bar."""
+        first, last = float(self.series.x[0]) - 0.5, float(self.series.x[-1]) + 0.5
+        above, below = (ROOM * (self.vertical and len(self.limits) > place) for place in range(2))
+        return first - above, last + below
+
     def draw(self) -> None:
         """A dashed line for each limit, and a tint between two that make a band."""
-        limits = [limit for limit in self.series.limits if limit > 0 or not self.series.log]
-        first, last = float(self.series.x[0]) - 0.5, float(self.series.x[-1]) + 0.5
+        limits, (first, last) = self.limits, self.span
         if self.series.quantity in BANDS and len(limits) == 2:
             low, high = limits
             self._add([first, last, last, first], [low, low, high, high], fill="toself", mode="none",
@@ -40,16 +52,15 @@ class LimitLines:
                 mode="lines",
                 line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
             )
-            self._name(place, limit, last)
+            self._name(place, limit)
 
-    def _name(self, place: int, limit: float, last: float) -> None:
+    def _name(self, place: int, limit: float) -> None:
+        first, last = self.span
         name = text(f"figure.evidence.limit.{self.series.quantity}_{place}", self.language)
         label = text("figure.evidence.limit_label", self.language, name=name, value=number(limit))
         if self.vertical:  # the second name stands at the other end, so that close ones do not touch
-            ends = [float(self.series.x[0]) - 0.4, last]
-            self._add(
-                [ends[(place + 1) % 2]], [limit], mode="text", text=[label], textposition="middle right"
-            )
+            end = first + ROOM / 2 if place == 1 else last - ROOM / 2
+            self._add([end], [limit], mode="text", text=[label], textposition="middle right")
         else:
             self._add([last], [limit], mode="text", text=[label], textposition="top left")
 

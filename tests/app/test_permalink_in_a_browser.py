@@ -66,6 +66,7 @@ def test_a_choice_is_in_the_link_at_once_and_the_link_can_be_copied(visit: Visit
     code = _open_link(page, "en")
     expect(code).to_contain_text("scale=log")
     code.focus()
+    expect(code.get_by_role("button")).to_be_visible()  # where the pointer or the focus is
     page.keyboard.press("Tab")
     expect(code.get_by_role("button")).to_be_focused()
     page.keyboard.press("Enter")

@@ -73,7 +73,7 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(gradviz: Command, tmp_
     a = record_alike(tmp_path / "one", "same")
     b = record_alike(tmp_path / "two", "same", left=1.0)
     answer = gradviz("compare", a, b)
-    assert f"missing (None) in {a.name}" in answer.out
+    assert f"no gradient in {a.name}" in answer.out
 
 
 def test_runs_without_anything_in_common_but_their_layers(gradviz: Command, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from gradviz.analysis import (
 )
 from gradviz.figures.comparison import plot_comparison
 from gradviz.figures.comparison_curves import COLOURS, plot_compared_curves
-from gradviz.figures.comparison_map import plot_difference_map
+from gradviz.figures.comparison_map import _factors, plot_difference_map
 from gradviz.figures.comparison_wording import comparison_sentences
 from gradviz.schema import Phase
 from gradviz.store import Run
@@ -143,7 +143,7 @@ def test_only_one_has_a_gradient_is_infinitely_far(tmp_path: Path) -> None:
     found = comparison(record(tmp_path, "a"), record(tmp_path, "b", factors={(2, 3, UPDATE): math.nan}))
     assert "∞" in plot_comparison(found).layout.yaxis.ticktext
     assert "is 18 in a" not in " ".join(comparison_sentences(found))
-    assert "missing (None) in b" in " ".join(comparison_sentences(found))
+    assert "no gradient in b" in " ".join(comparison_sentences(found))
 
 
 def sentences(tmp_path: Path, language: str = "en", rtol: float = 1e-5, **change: object) -> str:
@@ -176,3 +176,11 @@ def test_the_tolerance_is_named_at_its_line(tmp_path: Path) -> None:
     line = next(shape for shape in figure.layout.shapes if shape.y0 == 1e-3)
     name = next(note for note in figure.layout.annotations if "tolerance" in note.text)
     assert name.y == np.log10(line.y0)
+
+
+@pytest.mark.parametrize("reach", [1.0, 1.4, 2.0, 3.7, 5.0, 6.0])
+def test_the_ticks_of_the_bar_do_not_touch(reach: float) -> None:
+    heights = np.log2([factor for factor, _ in _factors(reach)])
+    assert len(heights) in (3, 5)
+    assert np.diff(heights).min() >= 0.28 * reach
+    assert np.allclose(heights, -heights[::-1])

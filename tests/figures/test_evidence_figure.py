@@ -30,7 +30,15 @@ def over_updates(
 def over_layers(y: list[float], names: list[str], **more: object) -> EvidenceSeries:
     none = np.zeros(len(y), dtype=np.bool_)
     x = np.arange(len(y), dtype=np.float64)
-    return EvidenceSeries("own", "layer", x, np.array(y), none, names=tuple(names), **more)  # type: ignore[arg-type]
+    return EvidenceSeries(
+        "gradient_to_weight" if "limits" in more else "own",
+        "layer",
+        x,
+        np.array(y),
+        none,
+        names=tuple(names),
+        **more,
+    )  # type: ignore[arg-type]
 
 
 def sentence(figure: go.Figure) -> str:
@@ -120,6 +128,18 @@ def test_layers_are_rows_and_the_concerned_ones_red() -> None:
     np.testing.assert_array_equal(zero.x, [np.nan, 0.0, np.nan])
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # input on top
     assert "1 of 3 layers are marked." in sentence(figure)
+
+
+@pytest.mark.parametrize("limits", [(0.3,), (0.2, 0.3)])
+def test_the_name_of_a_limit_lies_on_no_bar(limits: tuple[float, ...]) -> None:
+    figure = plot_evidence(over_layers([1.0, 1.0, 1.0], ["a", "b", "c"], limits=limits))
+    names = [trace for trace in figure.data if trace.type == "scatter" and trace.mode == "text"]
+    places = [float(name.y[0]) for name in names]
+    assert len(places) == len(limits)
+    half = 0.15  # of a row: the height of a letter
+    bottom, top = figure.layout.yaxis.range
+    assert all(top < place - half and place + half < bottom for place in places)
+    assert all(place + half < -0.4 or place - half > 2.4 for place in places)
 
 
 def test_a_thousand_layers_are_columns_with_few_names() -> None:
