@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard_controls import controls
 from dashboard_findings import diagnosis
 from dashboard_heat_map_pictures import Choice, draw_map, groups_of, is_long, layers_of, outlined
-from dashboard_reading import Picture, Reading
+from dashboard_reading import Picture, Reading, Span
 from dashboard_saving import draw_picture, picture_head
 from dashboard_sections import show_picture
 from dashboard_widgets import pick_from_menu, pick_one, pick_span, type_text
@@ -96,9 +96,11 @@ def map_part(reading: Reading, layers: list[str], choice: Choice) -> HeatMap:
     if found.unknown.size and found.unknown.all():
         st.info(say("heat_map.unknown"), icon=":material/functions:")
         return found
+    _forget_what_rows_replace()
     selected = selection(found, choice)
     identity = (reading.stamp, choice)
-    if selected is not None and not (st.session_state.get(_BARE) == identity and _drawn_by_hand()):
+    is_bare = st.session_state.get(_BARE) == identity and not view.values("rows")
+    if selected is not None and not (is_bare and _drawn_by_hand()):
         picture = outlined(picture, *selected)
         st.session_state.pop(_BARE, None)
     else:
@@ -123,10 +125,24 @@ def selection(found: HeatMap, choice: Choice) -> tuple[tuple[str, ...], tuple[in
     return (rows, (first, last)) if rows and first <= last else None
 
 
+def show_only(updates: Span) -> None:
+    """Make the map of these updates alone: a zoom that a link and a refreshed page keep."""
+    view.touch("range", f"{updates[0]}-{updates[1]}")
+
+
 def forget_selection() -> None:
     """Nothing is chosen any more."""
     for name in ("rows", "from", "to", "updates"):
         view.touch(name, None)
+
+
+def _forget_what_rows_replace() -> None:
+    """Rows chosen by name stand in place of a box; without either, updates alone choose nothing."""
+    if view.values("rows"):
+        view.keep("from", None)
+        view.keep("to", None)
+    elif not (view.value("from") and view.value("to")):
+        view.keep("updates", None)
 
 
 def _choose_depth(layers: list[str]) -> int | None:

@@ -6,7 +6,7 @@ import dashboard_view as view
 import streamlit as st
 from dashboard_accumulation import MOST_LAYERS
 from dashboard_diagnosis import AROUND
-from dashboard_heat_map import forget_selection, named, selection
+from dashboard_heat_map import forget_selection, named, selection, show_only
 from dashboard_heat_map_pictures import Choice, draw_part, groups_of, is_long
 from dashboard_reading import Reading, Span
 from dashboard_sections import show_picture
@@ -37,6 +37,11 @@ def selected_part(reading: Reading, layers: list[str], found: HeatMap, choice: C
         st.markdown(
             say("heat_map.selected", rows=named(rows), first=updates[0], last=updates[1]), width="content"
         )
+        if updates != choice.updates:
+            st.button(
+                say("heat_map.only"), icon=":material/zoom_in:", on_click=show_only, args=(updates,), type="tertiary",
+                help=say("heat_map.only_help"),
+            )  # fmt: skip
         st.button(say("heat_map.forget"), icon=":material/close:", on_click=forget_selection, type="tertiary")
     if len(shown.layers) < len(rows):
         st.caption(say("heat_map.some", shown=len(shown.layers), count=len(rows)))

@@ -16,6 +16,8 @@ TALL = {"width": 1280, "height": 1200}  # the mouse reaches no farther than the 
 
 def draw_box(page: Page) -> None:
     """From the middle of the map some way down and right."""
+    expect(page.locator(".js-plotly-plot .nsewdrag")).to_have_count(2)  # the map and its strip
+    settle(page)
     area = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
     assert area is not None
     x, y = area["x"] + area["width"] * 0.4, area["y"] + area["height"] * 0.4
@@ -28,7 +30,6 @@ def draw_box(page: Page) -> None:
 
 def test_a_box_leads_to_what_is_behind_it_and_the_link_brings_it_back(visit: Visit) -> None:
     page = visit(RUN, viewport=TALL)
-    expect(page.locator(".js-plotly-plot")).to_have_count(2)  # the map and its strip
     draw_box(page)
     expect(page).to_have_url(re.compile(r"from=.+&to=.+&updates=\d+-\d+"))
     expect(page.locator(".js-plotly-plot")).to_have_count(3)
@@ -49,3 +50,37 @@ def test_a_click_on_the_strip_leads_to_its_layer_and_on_to_other_pages(visit: Vi
     page.get_by_role("link", name="These layers on the page Accumulation").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Accumulation")
     expect(page).to_have_url(re.compile(r"layer=.+windows=\d+-\d+"))
+
+
+def test_rows_chosen_by_name_take_the_place_of_a_box(visit: Visit) -> None:
+    page = visit(RUN, viewport=TALL)
+    heat_map = page.locator(".js-plotly-plot").first
+    draw_box(page)
+    expect(page).to_have_url(re.compile("from="))
+    expect(heat_map.locator(".selectionlayer path")).not_to_have_count(0)
+    menu = page.get_by_role("combobox", name="Rows to look behind")
+    menu.press("Tab")  # a keyboard is enough
+    menu.fill("head")
+    menu.press("Enter")
+    expect(page.get_by_text(re.compile("Selected: updates .+ of head$"))).to_be_visible()
+    expect(page).not_to_have_url(re.compile("from=|to="))
+    expect(heat_map.locator(".shapelayer path")).to_have_count(1)
+    expect(heat_map.locator(".selectionlayer path")).to_have_count(0)
+    page.get_by_test_id("stBaseButton-tertiary").filter(has_text="Clear").click()
+    expect(page.get_by_text("Drag a box over the map")).to_be_visible()
+    expect(heat_map.locator(".shapelayer path")).to_have_count(0)
+    expect(heat_map.locator(".selectionlayer path")).to_have_count(0)
+
+
+def test_the_updates_of_a_box_can_be_shown_alone(visit: Visit) -> None:
+    page = visit(RUN, viewport=TALL)
+    draw_box(page)
+    expect(page).to_have_url(re.compile(r"updates=\d+-\d+"))
+    first, last = re.findall(r"updates=(\d+)-(\d+)", page.url)[0]
+    page.get_by_role("button", name="Only these updates").click()
+    expect(page).to_have_url(re.compile(f"range={first}-{last}"))
+    expect(page.get_by_role("slider").first).to_have_value(first)
+    expect(page.get_by_role("slider").last).to_have_value(last)
+    expect(page.get_by_role("button", name="Only these updates")).to_have_count(0)
+    frames = page.locator(".js-plotly-plot").first.locator(".shapelayer path")
+    expect(frames).to_have_count(1)  # what was chosen is still marked

@@ -142,6 +142,23 @@ def test_zoom_stays_where_nothing_changed_and_everywhere_in_a_pause(browser: Bro
         page.context.close()
 
 
+def test_a_heat_map_of_chosen_updates_keeps_its_zoom(browser: Browser, server: Server) -> None:
+    with training(server) as (process, run):
+        wait_for_update(process, 30)
+        page = visit(browser, server, f"heat_map?run={run}&range=2-20")
+        heat_map = picture(page, "heat_map-map")
+        heat_map.hover()
+        heat_map.get_by_role("button", name="Zoom", exact=True).click()
+        zoomed, drawn = zoom(page, heat_map), heat_map.element_handle()
+        end = page.get_by_role("slider").last
+        seen = end.get_attribute("max") or ""
+        wait_for_update(process, 120)
+        expect(end).not_to_have_attribute("max", seen)  # the page has followed the run
+        assert drawn.evaluate("plot => plot.isConnected")
+        assert heat_map.evaluate(RANGE) == zoomed
+        page.context.close()
+
+
 def test_a_training_that_is_killed_is_said_to_be_interrupted(browser: Browser, server: Server) -> None:
     with training(server) as (process, run):
         wait_for_update(process, 4)
