@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 from playwright.sync_api import Browser
+from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
 
 from tests.app.browsing import HOSTILE, Visit, visits
@@ -25,16 +26,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def open_page(folder: Path) -> Iterator[Open]:
+def open_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """`open_page("accumulation", run="...", layer=[...])` opens a link of the dashboard."""
     st.cache_data.clear()
     st.cache_resource.clear()
+    # every AppTest looks through all installed packages for components, which takes longer than a page
+    monkeypatch.setattr(BidiComponentManager, "discover_and_register_components", lambda *_, **__: None)
 
     def opened(page: str = "runs", /, **parameters: str | list[str]) -> AppTest:
         app = AppTest.from_file(str(APP / "main.py"), default_timeout=60)
-        app.run()
         app.query_params.update(parameters)
-        app.switch_page(f"app_pages/{page}.py")
+        if page != "runs":  # the page that opens by itself
+            app.switch_page(f"app_pages/{page}.py")
         return app.run()
 
     yield opened
