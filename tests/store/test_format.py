@@ -106,3 +106,19 @@ def test_a_run_of_the_first_columns_is_read_as_it_was() -> None:
     assert run.state == "finished"
     assert run.verify() == []
     assert len(run.segments) == 1
+
+
+def test_a_run_with_checked_footers_is_read_as_it_was() -> None:
+    """Recorded when footers and the small files had got their checksums, and overviews a sum of squares."""
+    run = open_run(PAGE.parent / "tests" / "golden" / "checked-footers")
+    parts = sorted(run.path.rglob("part-*"))
+    assert [path.parent.parent.name for path in parts] == ["distributions", "events", "gradients", "overview"]
+    assert all(len(pq.read_metadata(path).metadata[b"gradviz.footer.crc32"]) == 8 for path in parts)
+    assert all(path.read_bytes().startswith(b'{"crc32":"') for path in run.path.glob("*.json"))
+    rows = run.gradients()
+    assert (len(rows), len(run.events()), len(run.distributions())) == (404, 101, 20)
+    assert rows["l2"].astype("float64").sum() == pytest.approx(343.45102048, rel=1e-6)
+    assert rows["micro_mean_abs"].astype("float64").sum() == pytest.approx(47.34878097, rel=1e-6)
+    assert run.overview()["l2_squares_sum"].sum() == pytest.approx(224.94277808, rel=1e-6)
+    assert run.events()["loss"].sum() == pytest.approx(63.28242818, rel=1e-6)
+    assert run.verify() == []
