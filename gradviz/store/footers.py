@@ -33,22 +33,26 @@ def sign(stream: BinaryIO, begin: int) -> int:
     return stream.seek(0, os.SEEK_END)
 
 
-def check(path: Path) -> None:
-    """Raise ValueError for a footer with a wrong checksum, OSError for a file that cannot be read."""
+def check(path: Path) -> bytes | None:
+    """The checksum that a footer has, None where it has none.
+
+    Raises ValueError where it is wrong, OSError for a file that cannot be read.
+    """
     with path.open("rb") as stream:
         size = stream.seek(0, os.SEEK_END)
         stream.seek(max(0, size - _END))
         length = _length(stream.read())
         if length > size - _END:
-            return  # not a Parquet file, says who reads it next
+            return None  # not a Parquet file, says who reads it next
         stream.seek(size - _END - length)
         footer = stream.read(length)
     place = footer.rfind(_ENTRY)
     if place < 0:  # of an older part
-        return
+        return None
     stated = footer[place + len(_ENTRY) :][: len(_ZEROS)]
     if stated != _checksum(footer.replace(_ENTRY + stated, _ENTRY + _ZEROS)):
         raise ValueError("the checksum of its footer is wrong")
+    return stated
 
 
 def _length(tail: bytes) -> int:

@@ -38,6 +38,7 @@ class _Footers:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Path, Any] = OrderedDict()
+        self._checksums: dict[Path, bytes | None] = {}
         self._chunks = 0
         self._lock = Lock()
 
@@ -48,14 +49,21 @@ class _Footers:
                 self._kept.move_to_end(path)
             return self._kept.get(path)
 
-    def keep(self, path: Path, footer: Any) -> None:
+    def of(self, path: Path, checksum: bytes | None) -> Any:
+        """The footer of a part if it is kept and has that checksum: whoever opens the run next need not decode it."""
+        footer = self.get(path)
+        return None if checksum is None or self._checksums.get(path) != checksum else footer
+
+    def keep(self, path: Path, footer: Any, checksum: bytes | None) -> None:
         """Keep a footer; the ones that were not used for the longest time make room."""
         with self._lock:
             before = self._kept.pop(path, None)
-            self._kept[path] = footer
+            self._kept[path], self._checksums[path] = footer, checksum
             self._chunks += _chunks(footer) - _chunks(before)
             while self._chunks > FOOTER_CHUNKS:
-                self._chunks -= _chunks(self._kept.popitem(last=False)[1])
+                oldest, dropped = self._kept.popitem(last=False)
+                self._checksums.pop(oldest)
+                self._chunks -= _chunks(dropped)
 
 
 def _chunks(footer: Any) -> int:
@@ -151,23 +159,26 @@ def open_part(path: Path, kind: str, disk: Disk | None = None) -> PartFile:
     """
     disk = disk or Disk()
     with _damage_named(path):
-        metadata, schema = disk.reading(path, lambda: _footer_of(path))
+        metadata, schema, checksum = disk.reading(path, lambda: _footer_of(path))
     index = _checked_index(metadata, path, kind)
     _check_schema(schema, path, kind)
     rows = index[:, 0]
     _check_size(metadata, rows, path)
     ranges = {name: index[:, 1 + 2 * at : 3 + 2 * at] for at, name in enumerate(RANGES[kind])}
-    _footers.keep(path, metadata)
+    _footers.keep(path, metadata, checksum)
     events = parse_part_name(path.name) or EventRange(0, 0)
     return PartFile(path, kind, events, tuple(schema.names), rows, ranges, disk)
 
 
-def _footer_of(path: Path) -> tuple[Any, Any]:
+def _footer_of(path: Path) -> tuple[Any, Any, bytes | None]:
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("not a file")
-    footers.check(path)
+    checksum = footers.check(path)
+    known = _footers.of(path, checksum)
+    if known is not None:
+        return known, known.schema.to_arrow_schema(), checksum
     with pq.ParquetFile(path) as parquet:
-        return parquet.metadata, parquet.schema_arrow
+        return parquet.metadata, parquet.schema_arrow, checksum
 
 
 def _checked_index(metadata: Any, path: Path, kind: str) -> NDArray[np.int64]:
