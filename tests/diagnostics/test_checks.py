@@ -284,6 +284,12 @@ def test_conflict_from_the_first_window_on_or_only_once_converged() -> None:
         CHECKS["conflict"](made_story(pairs(10, 3.0) + pairs(30, 0.0)))
 
 
+@pytest.mark.parametrize("code", ["conflict", "over-accumulation", "noise-dominated"])
+def test_what_ranks_have_averaged_is_said_to_be_unknown(code: str) -> None:
+    with pytest.raises(MissingEvidence, match="one_rank"):
+        CHECKS[code](made_story(noisy(30), ranks=2))
+
+
 def test_skipped_updates_are_no_nan() -> None:
     story = made_story(noisy(20), amp_scale=np.full(20, 1024.0))
     broken = story.layers.broken.copy()

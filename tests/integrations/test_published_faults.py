@@ -1,0 +1,54 @@
+"""Two published faults of libraries: whoever records such a training and asks `gradviz check` is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import test_accelerate
+import test_lightning
+from stories import make_loader
+from typer.testing import CliRunner
+
+import gradviz
+from gradviz.cli.commands import application
+
+pytestmark = test_lightning.pytestmark
+
+
+def zero_grad_at_the_top_of_accumulate(folder: Path) -> Path | None:
+    """accelerate#1299."""
+    one = test_accelerate.accelerator()
+    model, plain = test_accelerate.made()
+    model, optimizer, loader = one.prepare(model, plain, make_loader())
+    with gradviz.watch(model, plain, run_dir=folder) as recorder:
+        test_accelerate.train(one, model, optimizer, loader, zero_first=True)
+    return recorder.run_path
+
+
+def the_short_last_window_divided_by_n(folder: Path) -> Path | None:
+    """lightning#19987."""
+    return test_lightning.fitted(test_lightning.Automatic(), folder)
+
+
+@pytest.mark.parametrize(
+    ("train", "level", "code", "update"),
+    [
+        (zero_grad_at_the_top_of_accumulate, "error", "reset-inside-window", 0),
+        (the_short_last_window_divided_by_n, "warning", "short-window", 2),
+    ],
+)
+def test_check_says_it(
+    train: Callable[[Path], Path | None], level: str, code: str, update: int, tmp_path: Path
+) -> None:
+    path = train(tmp_path)
+    asked = CliRunner().invoke(application, ["check", str(path), "--fail-on", "warning", "--json"])
+    assert asked.exit_code == 1
+    worst = json.loads(asked.stdout)["findings"][0]
+    assert (worst["code"], worst["level"], worst["update"]) == (code, level, update)
+    told = CliRunner().invoke(application, ["check", str(path)])
+    assert told.exit_code == 1
+    for words in (worst["title"], worst["why"], worst["paste"].splitlines()[0]):
+        assert words in told.stdout
