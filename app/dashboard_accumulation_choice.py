@@ -20,7 +20,7 @@ MOST_LAYERS = 6  # lines that one picture can tell apart
 MOST_SERIES = 12  # panels under each other
 FIRST_LAYERS = 3
 FIRST_WINDOWS = 16  # windows shown until the reader chooses: as many teeth as a screen shows well
-ROWS = 500_000  # that the pictures of one answer may be made of
+ROWS = 250_000  # that the pictures of one answer may be made of: the app stays under 500 MB whatever is asked for
 WHOLE_MODEL = "*"
 OVERLAY, PANELS = "overlay", "panels"
 
