@@ -37,7 +37,16 @@ METRIC_WIDTH = 165  # five beside each other on a wide screen, two on a phone
 NO_CLIP = 1e-4  # closer to 1 it is rounding
 RARE_COLUMNS = ("weight", "clip", "amp_scale")  # shown only where the run has them
 LEDGER_WINDOWS = 1000
-SHORT_COLUMNS = ("residual", "loss", "lr", "weight", "clip", "l2")  # with three digits
+SHORT_COLUMNS = (
+    "residual",
+    "loss",
+    "lr",
+    "weight",
+    "clip",
+    "l2",
+    "amp_scale",
+    "coherence",
+)  # with three digits
 
 __all__ = [
     "METRIC_WIDTH",
@@ -223,8 +232,6 @@ def _ledger_columns(frame: pd.DataFrame) -> Columns:
         length=count,
         edits=count,
         nonfinite=count,
-        amp_scale=("%.0f", 95),
-        seconds=("%.2f", 85),
-        coherence=("%.2f", 85),
+        seconds=("%.2f", 85),  # a clock keeps its digits
         **short,
     ) | texts("ledger", consumed=90, reset=110)

@@ -237,7 +237,8 @@ def _column(name: str, width: int) -> Any:
 
 
 def _run_columns(members: Sequence[Member]) -> Columns:
+    hint = say("compare.column_help.run")
     return {
-        f"run{place}": st.column_config.TextColumn(member.name, width=CELL_WIDTH)
+        f"run{place}": st.column_config.TextColumn(member.name, help=hint, width=CELL_WIDTH)
         for place, member in enumerate(members)
     }

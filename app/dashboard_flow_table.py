@@ -13,9 +13,10 @@ from dashboard_sections import table_height
 from dashboard_words import printable, say_plain
 
 from gradviz.analysis import FlowChange, LayerFlow
+from gradviz.figures.numbers import table_format
 
 RARE = ("micro", "cosine", "step_ratio", "zeros")  # shown only where any layer has them
-EXACT, SHORT, COUNT = ("%.2e", 105), ("%.3g", 95), ("%d", 90)
+EXACT, COUNT = ("%.2e", 105), ("%d", 90)
 
 
 def show_table(reading: Reading, moment: Moment, kind: Kind, record: LayerFlow) -> None:
@@ -40,7 +41,8 @@ def show_table(reading: Reading, moment: Moment, kind: Kind, record: LayerFlow) 
     ]
     columns = numbers("flow", position=("%d", 50), accumulated=EXACT, micro=EXACT, maximum=EXACT)
     columns |= texts("flow", layer=300, condition=150)
-    columns |= numbers("flow_column", numel=COUNT, cosine=("%.2f", 80), step_ratio=EXACT, zeros=SHORT)
+    zeros = (table_format(facts.values["zeros"]), 95)
+    columns |= numbers("flow_column", numel=COUNT, cosine=("%.2f", 80), step_ratio=EXACT, zeros=zeros)
     columns |= texts("flow_column", type=120, shape=110)
     void = [name for name in RARE if all(math.isnan(row[name]) for row in rows)]
     rows = [{name: cell for name, cell in row.items() if name not in void} for row in rows]
@@ -61,7 +63,8 @@ def show_change_table(record: FlowChange) -> None:
         for place, layer in enumerate(record.before.layers)
     ]
     columns = numbers("flow", position=("%d", 50)) | texts("flow", layer=380, condition=180)
-    columns |= numbers("flow_column", first=EXACT, second=EXACT, ratio=SHORT)
+    ratio = (table_format(record.ratio), 95)
+    columns |= numbers("flow_column", first=EXACT, second=EXACT, ratio=ratio)
     st.dataframe(rows, hide_index=True, column_config=columns, height=table_height(len(rows)))
 
 

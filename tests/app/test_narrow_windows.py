@@ -9,7 +9,7 @@ from tests.app.browsing import BROWSER_TEST, Visit, pictures, settle
 
 pytestmark = BROWSER_TEST
 
-PAGES = ["accumulation", "gradient_flow", "heat_map"]
+PAGES = ["accumulation", "compare", "gradient_flow", "heat_map"]
 
 
 def tops(page: Page) -> tuple[float, float]:
