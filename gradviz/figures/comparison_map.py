@@ -170,10 +170,9 @@ def _factors(reach: float) -> list[tuple[float, str]]:
     if reach < 1:
         steps = next(step for step in (0.5, 0.25, 0.1, 0.05, 0.02) if np.log2(1 + step) <= reach)
         return [(1 / (1 + steps), f"÷{1 + steps:g}"), (1.0, "×1"), (1 + steps, f"×{1 + steps:g}")]
-    step = max(
-        1, int(0.85 * reach) // 2
-    )  # at most five ticks, evenly apart, none at the end beside a shelf's name
-    powers = range(step, max(1, int(0.85 * reach)) + 1, step)
+    most = max(1, int(0.85 * reach))  # no tick at the end, beside a shelf's name
+    step = -(-most // 2)  # at most five ticks, evenly apart
+    powers = range(step, most + 1, step)
     above = [(2.0**power, f"×{2**power}") for power in powers]
     below = [(2.0**-power, f"÷{2**power}") for power in powers]
     return [*reversed(below), (1.0, "×1"), *above]

@@ -14,12 +14,21 @@ from gradviz.analysis import (
     heat_map_of_updates,
     layer_flow,
     most_changing,
+    noise_over_time,
+    run_story,
     sawtooth,
     thin_windows,
 )
 from gradviz.analysis.heat_map import block_columns
+from gradviz.analysis.noise_over_time import spread_updates
 from gradviz.errors import GradvizError
-from gradviz.figures import plot_build_up, plot_heat_map, plot_layer_flow, plot_sawtooth
+from gradviz.figures import (
+    plot_build_up,
+    plot_heat_map,
+    plot_layer_flow,
+    plot_noise_over_time,
+    plot_sawtooth,
+)
 from gradviz.figures.wording import without_words, words_of
 from gradviz.texts import text
 
@@ -31,6 +40,7 @@ if TYPE_CHECKING:
     from gradviz.store import Run
 
 ROWS_AT_ONCE = 2_000_000
+STRETCHES = 64  # of a long run, for its noise
 TEETH = 30  # windows whose teeth can be told apart on a page
 POINTS = 4000  # of a layer; longer windows than that leave fewer of them
 DECADES = 1000.0  # a maximum so far above the middle hides all else on a linear axis
@@ -61,10 +71,11 @@ class Album:
     language: str
 
     def pictures(self, worst: Finding | None) -> list[Picture]:
-        """Sawtooth, build-up, heat map, and all layers at the moment of the worst finding, or at the end."""
+        """Sawtooth, build-up, noise, heat map, and all layers at the moment of the worst finding, or at the end."""
         return [
             self._safely(lambda: self.sawtooth(worst)),
             self._safely(self.build_up),
+            self._safely(self.noise_over_time),
             self._safely(self.heat_map),
             self._safely(lambda: self.flow(worst)),
         ]
@@ -88,6 +99,14 @@ class Album:
         updates, note = self._last_windows(len(self.run.layers))
         record = build_up(self.run.gradients(updates=updates, columns=NORMS))
         return picture(plot_build_up(record, language=self.language), note)
+
+    def noise_over_time(self) -> Picture:
+        """The whole model over the whole run; stretches spread over it where it is long."""
+        layers = len(self.run.layers)
+        few = layers * len(self.events) <= ROWS_AT_ONCE
+        updates = None if few else spread_updates(self.events, most=ROWS_AT_ONCE // layers, pieces=STRETCHES)
+        record = noise_over_time(run_story(self.run, updates=updates))
+        return picture(plot_noise_over_time(record, language=self.language))
 
     def heat_map(self) -> Picture:
         """Every update where they fit, else the overview; the layers that change most where there are too many."""

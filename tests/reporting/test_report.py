@@ -38,6 +38,13 @@ def test_every_sample_run(path: Path, language: str) -> None:
         assert text(f"diagnosis.{finding.code}.title", language) in page.text
 
 
+@pytest.mark.parametrize("windows", [[4] * 12, [4] * 4])
+def test_the_noise_over_the_run_or_why_there_is_none(tmp_path: Path, windows: list[int]) -> None:
+    page = page_of(record_run(tmp_path, windows=windows))
+    model = text("figure.word.model", "en")
+    assert text("figure.noise_over_time.title", "en", layer=model) in page.text
+
+
 def test_the_policy_comes_before_anything_that_it_rules() -> None:
     html = report_html(gradviz.open_run(SAMPLES[0]))
     policies = [one for one in Page(html).of("meta") if one.get("http-equiv") == "Content-Security-Policy"]
