@@ -31,7 +31,7 @@ class WatchedParameters:
         self.model: weakref.ref[nn.Module] | None = None
         self.met_strangers = False
         """Whether an optimizer has stepped with a parameter that was not met before: the model may have grown."""
-        self._passed_over: set[int] = set()  # ids of parameters of other models
+        self._passed_over: dict[int, weakref.ref[torch.Tensor]] = {}  # parameters of other models, by id
         self._add(named, owners)
 
     def _add(self, named: Iterable[Named], owners: dict[str, str]) -> list[Layer]:
@@ -82,8 +82,8 @@ class WatchedParameters:
                 slot = self._slot(parameter)
                 if slot is not None:
                     slots.add(slot)
-                elif id(parameter) not in self._passed_over:
-                    self._passed_over.add(id(parameter))
+                elif (met := self._passed_over.get(id(parameter))) is None or met() is not parameter:
+                    self._passed_over[id(parameter)] = weakref.ref(parameter)
                     self.met_strangers = True
         return sorted(slots)
 

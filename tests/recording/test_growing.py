@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 import gradviz
+from gradviz.recording.parameters import find_parameters
 
 
 class Grown(nn.Module):
@@ -145,3 +147,24 @@ def test_training_is_the_same_bit_for_bit(tmp_path: Path) -> None:
 
     for bare, recorded in zip(trained(watch=False), trained(watch=True), strict=True):
         assert torch.equal(bare, recorded)
+
+
+def test_a_new_parameter_at_the_address_of_one_that_is_gone() -> None:
+    """An id says nothing once its parameter is gone: the new one is a stranger of its own."""
+    model = nn.Linear(3, 2)
+    watched = find_parameters(model)
+    stranger = nn.Parameter(torch.ones(4))
+    place = id(stranger)
+    watched.slots_of(torch.optim.SGD([stranger], lr=0.1))
+    assert watched.met_strangers
+    assert watched.grow() == []
+    del stranger
+    gc.collect()
+    kept = []
+    while id(new := nn.Parameter(torch.ones(4))) != place and len(kept) < 1000:
+        kept.append(new)
+    assert id(new) == place
+    model.register_parameter("scale", new)
+    assert watched.slots_of(torch.optim.SGD(model.parameters(), lr=0.1)) == [0, 1]
+    assert watched.met_strangers
+    assert [layer.name for layer in watched.grow()] == ["scale"]
