@@ -24,7 +24,7 @@ from dashboard_reading import Reading
 from dashboard_sections import page_head, section, snippet
 from dashboard_stage import MENU_LENGTH, REFRESH_SECONDS, show_damage
 from dashboard_widgets import pick_several
-from dashboard_words import printable, say, say_plain
+from dashboard_words import printable, reason_of, say, say_plain
 
 from gradviz.errors import GradvizError
 from gradviz.schema import RunState
@@ -169,7 +169,7 @@ def _opened(run_id: str, name: str, summary: RunSummary) -> Member | None:
     try:
         return Member(run_id, name, Reading.of(open_summary(summary)))
     except GradvizError as error:
-        st.warning(say("compare.cannot", run=name, reason=str(error)), icon=":material/report:")
+        st.warning(say("compare.cannot", run=name, reason=reason_of(error)), icon=":material/report:")
     except OSError:
         st.warning(say("compare.gone", run=name), icon=":material/report:")
     return None

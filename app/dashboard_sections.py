@@ -12,7 +12,7 @@ from dashboard_link import link_menu
 from dashboard_reading import Picture
 from dashboard_saving import draw_picture, picture_head
 from dashboard_widgets import pick_one
-from dashboard_words import Language, escape, language, literal, say
+from dashboard_words import Language, escape, language, literal, reason_of, say
 
 from gradviz.errors import GradvizError
 
@@ -46,7 +46,7 @@ def section(name: str, *, heading: bool = True) -> Iterator[None]:
         try:
             yield
         except GradvizError as error:
-            _card(say("error.refused", reason=str(error)), error, level="warning")
+            _card(say("error.refused", reason=reason_of(error)), error, level="warning")
         except OSError as error:
             _card(say("error.gone"), error, level="warning")
         except Exception as error:

@@ -14,7 +14,8 @@ from typing import Literal, get_args
 import dashboard_view as view
 import streamlit as st
 
-from gradviz.texts import LANGUAGES, text
+from gradviz.errors import GradvizError
+from gradviz.texts import LANGUAGES, catalogue, text
 
 Language = Literal["en", "zh"]
 NAME_LENGTH = 240  # of a name or path in running text; tables and menus show it whole
@@ -39,6 +40,13 @@ def say(key: str, **values: object) -> str:
 def say_plain(key: str, **values: object) -> str:
     """The text `app.<key>` for a place that shows its letters as they are (table cells, menus, code)."""
     return text(f"app.{key}", language=language(), **values)
+
+
+def reason_of(error: GradvizError) -> str:
+    """Why something was refused: what kind of error it is in the reader's language, and its message as it is."""
+    kind = type(error).__name__
+    kind = kind if f"app.error.kind.{kind}" in catalogue("en") else "other"
+    return say_plain(f"error.kind.{kind}", message=str(error))
 
 
 def printable(name: str) -> str:
