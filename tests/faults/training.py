@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.forking import Forked
 
 PRELUDE = """
 import hashlib, os, resource, signal, sys, threading, time, warnings
@@ -23,6 +22,11 @@ def build():
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
     return model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+def watched():
+    sessions.LONGEST_PAUSE = 0.0  # the next try comes at once
+    model, optimizer = build()
+    return model, optimizer, gradviz.watch(model, optimizer, run_dir=runs)
 
 def window(model, optimizer):
     for _ in range(2):
@@ -50,18 +54,14 @@ def shown(path):
 """
 
 
-def start(script: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
+def start(script: str, folder: Path, **environment: str) -> Forked:
     """Start a script after the prelude."""
-    return subprocess.Popen(
-        [sys.executable, "-c", PRELUDE + script, str(folder)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-    )  # fmt: skip
+    return Forked(PRELUDE + script, folder, **environment)
 
 
 def run(script: str, folder: Path, *, code: int = 0) -> tuple[str, str]:
     """Run a script to its end; returns what it wrote to both streams."""
     process = start(script, folder)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate()
     assert process.returncode == code, err
     return out.strip(), err
