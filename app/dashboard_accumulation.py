@@ -19,7 +19,7 @@ from dashboard_accumulation_pictures import (
     ledger,
 )
 from dashboard_columns import Columns, numbers, texts
-from dashboard_reading import ROWS_AT_ONCE, Reading, Span, events
+from dashboard_reading import ROWS_AT_ONCE, Reading, Span, all_events, events
 from dashboard_sections import show_picture, table_height
 from dashboard_widgets import pick_from_menu, pick_number
 from dashboard_words import say, say_plain
@@ -132,7 +132,7 @@ def choose_part(reading: Reading, choice: Choice) -> Part:
     """Which layers together (all, or the chosen ones where the model is too big), and which window."""
     whole = _is_affordable(reading, choice.updates)
     first, last = choice.updates
-    usual = usual_window(events(reading.stamp, reading.run), choice.updates)
+    usual = usual_window(all_events(reading.stamp, reading.run), choice.updates)
     part_box, window_box = st.columns(2, gap="large")
     keys = [key for key in choice.keys if key != WHOLE_MODEL]
     with part_box:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 from dashboard_accumulation_counts import counts
 from dashboard_controls import controls
-from dashboard_reading import Reading, Span, events
+from dashboard_reading import Reading, Span, all_events
 from dashboard_widgets import pick_one, pick_several, pick_span
 from dashboard_words import Language, language, printable, say, say_plain
 from streamlit.delta_generator import DeltaGenerator
@@ -66,7 +66,7 @@ def ask(reading: Reading) -> Choice | None:
     if not series:
         st.info(say("empty.layers"), icon=":material/layers:")
         return None
-    updates = newest_updates(events(reading.stamp, reading.run), asked, most=ROWS // len(layers))
+    updates = newest_updates(all_events(reading.stamp, reading.run), asked, most=ROWS // len(layers))
     if updates is None:
         st.warning(say("accumulation.too_large", layers=len(layers), rows=ROWS), icon=":material/data_usage:")
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import streamlit as st
-from dashboard_reading import KEPT, Reading, events
+from dashboard_reading import KEPT, Reading, all_events
 
 from gradviz.analysis.window_counts import COLUMNS, PHASES, WindowCounts, window_counts
 from gradviz.store import Run
@@ -32,7 +32,7 @@ def counts(reading: Reading, layers: tuple[str, ...], instead: str) -> Counts:
 
     That one does not change with the choice: what was read once is not read again.
     """
-    if len(layers) * len(events(reading.stamp, reading.run)) <= ROWS:
+    if len(layers) * len(all_events(reading.stamp, reading.run)) <= ROWS:
         return Counts(_counts(reading.stamp, reading.run, layers), None)
     return Counts(_counts(reading.stamp, reading.run, (instead,)), instead)
 
@@ -40,4 +40,4 @@ def counts(reading: Reading, layers: tuple[str, ...], instead: str) -> Counts:
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
 def _counts(stamp: int, _run: Run, layers: tuple[str, ...]) -> WindowCounts:
     pieces = _run.pieces(COLUMNS, layers=layers, phases=PHASES) if layers else ()
-    return window_counts(events(stamp, _run), pieces)
+    return window_counts(all_events(stamp, _run), pieces)

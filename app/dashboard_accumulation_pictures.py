@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 from dashboard_accumulation_choice import Choice
-from dashboard_reading import KEPT, Picture, Reading, Span, events, rows
+from dashboard_reading import KEPT, Picture, Reading, Span, all_events, events, rows
 from dashboard_words import Language
 
 from gradviz.analysis import (
@@ -36,7 +36,7 @@ SEGMENT = 4096  # events that are read for one of them, at least: rows are store
 READ_ROWS = 1_000_000  # that may be read for it
 
 
-def ledger(reading: Reading, layers: tuple[str, ...] | None, updates: Span | None) -> WindowLedger:
+def ledger(reading: Reading, layers: tuple[str, ...] | None, updates: Span) -> WindowLedger:
     """One row a window; norms over `layers` (None: all)."""
     return _ledger(reading.stamp, reading.run, layers, updates)
 
@@ -63,12 +63,12 @@ def draw_noise_over_time(reading: Reading, group: Group | None, language: Langua
 
 def is_readable(reading: Reading, layers: int) -> bool:
     """Whether rows of so many layers can be read all over the run, or at enough places of it."""
-    everywhere = layers * len(events(reading.stamp, reading.run)) <= STORY_ROWS
+    everywhere = layers * len(all_events(reading.stamp, reading.run)) <= STORY_ROWS
     return everywhere or layers * SEGMENT * PIECES <= READ_ROWS
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _ledger(stamp: int, _run: Run, layers: tuple[str, ...] | None, updates: Span | None) -> WindowLedger:
+def _ledger(stamp: int, _run: Run, layers: tuple[str, ...] | None, updates: Span) -> WindowLedger:
     return window_ledger(rows(stamp, _run, layers, updates), events(stamp, _run, updates))
 
 
@@ -108,7 +108,7 @@ def _draw_waterfall(
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
 def _draw_noise_over_time(stamp: int, _run: Run, group: Group | None, language: Language) -> Picture:
     layers = None if group is None else group.layers
-    known, count = events(stamp, _run), len(_run.layers if layers is None else layers)
+    known, count = all_events(stamp, _run), len(_run.layers if layers is None else layers)
     few = count * len(known) <= STORY_ROWS
     updates = None if few else spread_updates(known, most=SPREAD_ROWS // count, pieces=PIECES)
     story = run_story(_run, layers=layers, updates=updates)

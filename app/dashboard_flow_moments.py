@@ -8,7 +8,7 @@ from typing import Literal
 
 import dashboard_view as view
 import streamlit as st
-from dashboard_reading import Reading, Span, events
+from dashboard_reading import Reading, Span, all_events, events
 from dashboard_widgets import pick_from_menu, pick_number, pick_one
 from dashboard_words import say
 
@@ -42,7 +42,7 @@ class Film:
 def choose_moment(reading: Reading, label: str, *, role: Role = "one") -> Moment | None:
     """A window and a moment of it, to begin with the last of the usual length; a pair begins at the first one."""
     first, last = reading.windows
-    newest = usual_window(events(reading.stamp, reading.run), (first, last))
+    newest = usual_window(all_events(reading.stamp, reading.run), (first, last))
     begin = {"one": newest, "before": first, "film": max(first, last - FILM_WINDOWS + 1)}[role]
     window, place = ("window2", "moment2") if role == "before" else ("window", "moment")
     update = pick_number(window, label, first, last, default=begin)

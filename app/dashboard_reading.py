@@ -14,6 +14,7 @@ import streamlit as st
 from dashboard_words import Language
 
 from gradviz.analysis import Statistic
+from gradviz.analysis.long_events import long_events
 from gradviz.store import Run
 
 if TYPE_CHECKING:
@@ -96,9 +97,15 @@ def _plain(markup: str | None) -> str:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def events(stamp: int, _run: Run, updates: Span | None = None) -> pd.DataFrame:  # noqa: ARG001  # cache key
-    """`Run.events()`, kept."""
+def events(stamp: int, _run: Run, updates: Span) -> pd.DataFrame:  # noqa: ARG001  # cache key
+    """`Run.events()` of some windows, kept."""
     return _run.events(updates=updates)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def all_events(stamp: int, _run: Run) -> pd.DataFrame:  # noqa: ARG001  # cache key
+    """What each event of the whole run is, without what was logged: of 400,000 events that takes 100 MB."""
+    return long_events(_run, ("event", "update", "micro_step", "phase"))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
