@@ -7,8 +7,6 @@ import gc
 import io
 import os
 import pickle
-import subprocess
-import sys
 import weakref
 from collections.abc import Iterator
 
@@ -21,6 +19,7 @@ from gradviz.errors import GradvizWarning
 from gradviz.recording import Recorder
 from gradviz.recording.board import GradientBoard
 from gradviz.schema import RunState
+from tests.forking import Forked
 
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01),
@@ -240,8 +239,8 @@ recorder.close()
 events = gradviz.open_run(recorder.run_path).events()
 print(list(events["phase"]), gradviz.open_run(recorder.run_path).state)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
-    )
-    assert done.stdout.strip() == "['reset', 'micro_step', 'micro_step'] finished"
-    assert done.stderr == ""
+    process = Forked(script)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert out.strip() == "['reset', 'micro_step', 'micro_step'] finished"
+    assert err == ""

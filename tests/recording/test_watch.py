@@ -14,6 +14,7 @@ from torch import nn
 
 import gradviz
 from gradviz.errors import GradvizWarning, RunFolderError, WatchError
+from tests.forking import Forked
 
 
 def loop(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -171,11 +172,10 @@ model = torch.nn.Linear(3, 2)
     model(torch.ones(1, 3)).sum().backward()
     {ending}
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == code
-    assert ("yours" in done.stderr) == ("yours" in ending)
+    process = Forked(script, tmp_path)
+    _, err = process.communicate()
+    assert process.returncode == code
+    assert ("yours" in err) == ("yours" in ending)
     (summary,) = gradviz.list_runs(tmp_path)
     if ending == "sys.exit(3)" and not manager:
         state = "finished"  # at exit Python no longer tells
