@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, NamedTuple, Protocol
 
 from gradviz.schema import Scalar
@@ -49,7 +49,7 @@ class Turns:
                 return False
             last = next(reversed(self._began))
             self._began[last] = self._began[last] or observer.loss
-        self._began[threading.get_ident()] = None
+        self._began[get_ident()] = None
         return True
 
     def gate(self, *, recorded: bool) -> Any:
@@ -58,20 +58,23 @@ class Turns:
         return self if recorded and len(self._began) > 1 else recorded
 
     def __bool__(self) -> bool:
-        thread = threading.get_ident()
+        thread = get_ident()
         if self._bringer is None and thread in self._began:
             self._bringer = thread
         return self._bringer in (None, thread) or thread not in self._began
 
     def inside(self) -> bool:
         """Whether this thread is in a backward that may be the model's."""
-        return threading.get_ident() in self._began
+        return get_ident() in self._began
 
     def leave(self, observer: Looks) -> bool:
         """This thread's backward is over. False where it was not the model's."""
-        thread = threading.get_ident()
-        oldest = next(iter(self._began), None)
+        thread, oldest = get_ident(), next(iter(self._began), None)
         loss = self._began.pop(thread, None)
+        if not self._began and thread == oldest:  # the usual case, in short
+            self._bringer = None
+            observer.loss = loss or observer.loss
+            return True
         if thread != (oldest if self._bringer is None else self._bringer):
             return False
         self._began = {other: its or observer.loss for other, its in self._began.items()}
