@@ -60,9 +60,18 @@ class LimitLines:
         label = text("figure.evidence.limit_label", self.language, name=name, value=number(limit))
         if self.vertical:  # the second name stands at the other end, so that close ones do not touch
             end = first + ROOM / 2 if place == 1 else last - ROOM / 2
-            self._add([end], [limit], mode="text", text=[label], textposition="middle right")
+            side = "left" if self._is_far(limit) else "right"
+            self._add([end], [limit], mode="text", text=[label], textposition=f"middle {side}")
         else:
             self._add([last], [limit], mode="text", text=[label], textposition="top left")
+
+    def _is_far(self, limit: float) -> bool:
+        """Whether a limit lies in the far half of the picture, where its name would leave it."""
+        known = np.append(self.series.y[np.isfinite(self.series.y)], self.limits)
+        if not self.series.log:
+            return limit > float(known.max()) / 2
+        known = known[known > 0]
+        return limit > float(np.sqrt(known.min() * known.max()))
 
     def _add(self, along: list[float], across: list[float], **style: object) -> None:
         x, y = np.array(along), np.array(across)

@@ -142,6 +142,14 @@ def test_the_name_of_a_limit_lies_on_no_bar(limits: tuple[float, ...]) -> None:
     assert all(place + half < -0.4 or place - half > 2.4 for place in places)
 
 
+@pytest.mark.parametrize(("most", "side"), [(1.0, "right"), (0.31, "left")])
+@pytest.mark.parametrize("log", [False, True])
+def test_the_name_of_a_limit_stays_inside(most: float, side: str, log: bool) -> None:
+    figure = plot_evidence(over_layers([most, 0.25], ["a", "b"], limits=(0.3,), log=log))
+    (name,) = (trace for trace in figure.data if trace.type == "scatter" and trace.mode == "text")
+    assert name.textposition == f"middle {side}"
+
+
 def test_a_thousand_layers_are_columns_with_few_names() -> None:
     names = [f"blocks.{place}.weight" for place in range(1000)]
     figure = plot_evidence(over_layers(list(np.linspace(0.1, 1, 1000)), names, log=True))
