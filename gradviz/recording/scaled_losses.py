@@ -18,7 +18,9 @@ FARTHEST = 64  # nodes from the root that are looked at
 def mark(scaled: Any, scale: Scalar) -> bool:
     """`scaled`, a tensor or a list of them, was multiplied by `scale`. False where there is no graph to mark."""
     losses = scaled if isinstance(scaled, list | tuple) else [scaled]
-    nodes: list[Any] = [loss.grad_fn for loss in losses if isinstance(loss, Tensor) and loss.grad_fn is not None]
+    nodes: list[Any] = [
+        loss.grad_fn for loss in losses if isinstance(loss, Tensor) and loss.grad_fn is not None
+    ]
     for node in nodes:
         node.metadata[MARK] = scale
     return len(nodes) == len(losses)
