@@ -79,7 +79,17 @@ def decode(content: bytes, run: Path) -> Manifest:
             f"{run.name} was written in format {version!r}; this gradviz reads up to {FORMAT_VERSION}. "
             "Upgrade with: pip install --upgrade gradviz-dashboard"
         )
+    optimizers = manifest.get("optimizers")
+    if not isinstance(optimizers, list) or not all(map(_is_optimizer, optimizers)):
+        manifest.pop("optimizers", None)  # what is not ours tells nothing
     return manifest
+
+
+def _is_optimizer(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("settings", {}), dict):
+        return False
+    layers = entry.get("layers", [])
+    return isinstance(layers, list) and all(type(layer_id) is int for layer_id in layers)
 
 
 def layers_of(manifest: Mapping[str, Any], run: Path) -> list[Layer]:

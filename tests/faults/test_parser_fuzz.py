@@ -149,6 +149,12 @@ def with_index(path: Path, content: str) -> bytes:
         return stream.read()
 
 
+@pytest.mark.parametrize("odd", [None, 1, [1], [{"layers": [[]]}], [{"layers": 1}], [{"settings": [1]}]])
+def test_optimizers_that_are_none(odd: Any) -> None:
+    """A list where a layer's number should be ended the diagnosis with a TypeError."""
+    check("run.json", seal(json.dumps({**without_seal("run.json"), "optimizers": odd}).encode()))
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_small_files_with_anything_in_them(name: str) -> None:
     fuzz_small_file(name, 12)
@@ -162,10 +168,10 @@ def test_indexes_with_anything_in_them(kind: str) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("name", SMALL)
 def test_small_files_with_a_great_deal_in_them(name: str) -> None:
-    fuzz_small_file(name, 300)
+    fuzz_small_file(name, 60)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", ["gradients", "events", "overview", "distributions"])
 def test_indexes_with_a_great_deal_in_them(kind: str) -> None:
-    fuzz_index(kind, 100)
+    fuzz_index(kind, 40)
