@@ -44,7 +44,7 @@ def test_a_folder_that_is_missing_is_named_in_full(open_page: Open, folder: Path
     assert_sound(app)
     if page == "runs":
         assert str(folder).replace("/", "\\/").replace("-", "\\-").replace("_", "\\_") in spoken(app)
-        assert "gradviz.watch" in app.code[0].value
+        assert "gradviz.watch" in app.code[-1].value
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -54,7 +54,7 @@ def test_an_empty_folder_says_how_to_fill_it(open_page: Open, folder: Path, page
     assert_sound(app)
     if page == "runs":
         assert "holds no runs yet" in spoken(app)
-        assert "gradviz.watch" in app.code[0].value
+        assert "gradviz.watch" in app.code[-1].value
 
 
 def test_the_three_empty_states_differ(open_page: Open, folder: Path) -> None:
