@@ -193,10 +193,9 @@ def _checked_index(metadata: Any, path: Path, kind: str) -> NDArray[np.int64]:
         index = np.array(stated["row_groups"], dtype=np.int64).reshape(-1, 1 + 2 * len(RANGES[kind]))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DamagedPartError(f"{path.name}: its index cannot be understood") from error
-    if stated.get("version", 0) > FORMAT_VERSION or stated.get("kind") != kind:
-        raise DamagedPartError(
-            f"{path.name}: holds {stated.get('kind')!r} of version {stated.get('version')!r}"
-        )
+    version = stated.get("version", 0)
+    if not isinstance(version, int) or version > FORMAT_VERSION or stated.get("kind") != kind:
+        raise DamagedPartError(f"{path.name}: holds {stated.get('kind')!r} of version {version!r}")
     return index
 
 

@@ -155,6 +155,13 @@ def test_optimizers_that_are_none(odd: Any) -> None:
     check("run.json", seal(json.dumps({**without_seal("run.json"), "optimizers": odd}).encode()))
 
 
+def test_an_index_whose_version_is_no_number() -> None:
+    """It ended the reader with a TypeError."""
+    (path,) = (GOLDEN / "gradients" / "rank=0").glob("part-*")
+    stated = {"version": [], "kind": "gradients", "row_groups": []}
+    check(path.relative_to(GOLDEN).as_posix(), with_index(path, json.dumps(stated)))
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_small_files_with_anything_in_them(name: str) -> None:
     fuzz_small_file(name, 12)
