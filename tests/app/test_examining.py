@@ -88,6 +88,7 @@ def test_a_run_that_grows_is_shown_as_it_was_until_it_is_examined_again(
     writer = open_writer(folder)
     try:
         event = write_windows(writer, [2] * 6)
+        assert writer.flush()
         open_page("diagnosis", run=writer.path.name)
         wait_for(module)
         app = open_page("diagnosis", run=writer.path.name)

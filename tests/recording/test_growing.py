@@ -158,12 +158,11 @@ def test_a_new_parameter_at_the_address_of_one_that_is_gone() -> None:
     watched.slots_of(torch.optim.SGD([stranger], lr=0.1))
     assert watched.met_strangers
     assert watched.grow() == []
+    contents = [torch.ones(4) for _ in range(10_000)]  # made before: one of them would take the place
+    gc.collect()  # the optimizer is gone, and what it held
     del stranger
-    gc.collect()
-    kept = []
-    while id(new := nn.Parameter(torch.ones(4))) != place and len(kept) < 1000:
-        kept.append(new)
-    assert id(new) == place
+    kept = [nn.Parameter(content) for content in contents]
+    new = next(one for one in kept if id(one) == place)
     model.register_parameter("scale", new)
     assert watched.slots_of(torch.optim.SGD(model.parameters(), lr=0.1)) == [0, 1]
     assert watched.met_strangers
