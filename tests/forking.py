@@ -132,6 +132,7 @@ if __name__ == "__main__":
     asked = _forked(socket.socket(fileno=int(sys.argv[1])))
     if asked is not None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which `nohup pytest` would have us ignore
         os.environ.clear()
         os.environ.update(asked["environment"])
         os.chdir(asked["folder"])

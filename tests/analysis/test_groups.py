@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,13 +65,13 @@ def test_the_depth_at_which_layers_stand_alone() -> None:
     assert module_tree([], 1) == ()
 
 
-def slow(cell: pd.DataFrame, numel: dict[str, int], name: str) -> float | None:
+def slow(cell: list[dict[str, Any]], numel: dict[str, int], name: str) -> float | None:
     """One statistic of the rows of one event and group; None: null."""
     if name == "cosine":
         return None
     count = "micro_nonfinite" if name.startswith("micro_") else "nonfinite"
     rows = []
-    for row in cell.to_dict("records"):
+    for row in cell:
         uncounted = name in ("zeros", "unchanged", "weight_l2", "step_l2")
         if (uncounted and not math.isnan(row[name])) or (not uncounted and pd.notna(row[count])):
             rows.append(row)
@@ -102,10 +103,10 @@ def check(rows: pd.DataFrame, table: pd.DataFrame, groups: tuple[Group, ...]) ->
     for group in groups:
         own = rows[rows["layer"].isin(group.layers)]
         for event in sorted(own["event"].unique()):
-            cell, row = own[own["event"] == event], found.iloc[place]
+            cell, row = own[own["event"] == event].to_dict("records"), found.iloc[place]
             assert (row["layer"], row["event"]) == (group.name, event)
             for name in ("update", "micro_step", "phase"):
-                assert row[name] == cell.iloc[0][name]
+                assert row[name] == cell[0][name]
             for name in ("nonfinite", "micro_nonfinite"):
                 expected = slow(cell, numel, name)
                 assert row[name] is pd.NA if expected is None else row[name] == expected
