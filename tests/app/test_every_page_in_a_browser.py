@@ -27,6 +27,13 @@ SAID = """() => [...document.querySelectorAll("[data-testid=stMain] :is([role=ra
     one => [one.getAttribute("aria-label") || one.textContent, one.getAttribute("aria-checked"),
             one.getAttribute("aria-valuenow"), one.value, one.checked].join())"""
 
+# Whether that has been the same for a second: a page's controls come one after the other.
+STILL = f"""() => {{
+    const said = JSON.stringify(({SAID})());
+    if (said !== window.said) [window.said, window.since] = [said, performance.now()];
+    return performance.now() - window.since > 1000;
+}}"""
+
 
 @pytest.fixture(scope="module")
 def tab(browser: Browser, server: Server) -> Iterator[Page]:
@@ -59,6 +66,8 @@ def test_every_page_draws_every_sample_run(tab: Page, server: Server, name: str,
 @pytest.mark.parametrize("name", PAGES)
 def test_whatever_is_chosen_stands_in_the_link(visit: Visit, name: str) -> None:
     page = visit(link(name, TELLING))
+    _choose(page, page.get_by_role("radio", name="中文"), "click")
+    expect(page.get_by_role("heading", level=1)).to_have_text(text(f"app.{name}.title", "zh"))
     _wait_for_the_end(page, name)
     for radios in page.get_by_role("radiogroup").all():
         _choose(page, radios.get_by_role("radio").last, "click")
@@ -82,6 +91,7 @@ def _wait_for_the_end(page: Page, name: str) -> None:
         pictures(page).first if name != "runs" else page.get_by_test_id("stDataFrame").first
     ).to_be_visible()
     settle(page)
+    page.wait_for_function(STILL)
 
 
 def _choose(page: Page, control: Locator, how: str) -> None:
