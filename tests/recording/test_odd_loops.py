@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from by_hand import assert_event, assert_micro_steps, micro_gradients
-from loop_story import ListWriter, batches, make_model, record, rows
+from loop_story import batches, make_model, record, rows
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+from two_windows import RIGHT, story
 
 from gradviz.schema import L1, MICRO_NONFINITE, Phase
 
-RIGHT = "r0 m0.1 m0.2 u0.2 r1 m1.1 m1.2 u1.2 r2"  # two windows of two
 LossOf = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -25,11 +25,6 @@ def train(optimizer: torch.optim.Optimizer, loss_of: LossOf) -> None:
         if i % 2:
             optimizer.step()
             optimizer.zero_grad()
-
-
-def story(writer: ListWriter) -> str:
-    assert writer.errors == []
-    return " ".join(writer.labels())
 
 
 def twin_story(model: nn.Module, loss_of: LossOf) -> Any:
