@@ -17,6 +17,7 @@ CODES = (errno.ENOSPC, errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE)
 FOR_EVER = 10**9
 CALLS = ("make_folder", "make_parents", "open_new", "sync", "sync_folder", "name_new", "replace", "remove",
          "read", "reading", "exists", "names", "lock", "is_locked")  # fmt: skip
+CHANGES = {"make_folder", "make_parents", "open_new", "write", "name_new", "replace", "remove", "lock"}
 
 
 class Way(Enum):
@@ -44,6 +45,8 @@ class FaultyDisk(Disk):
         self.at, self.way, self.times = at, way, times
         self.code = code or CODES[at % len(CODES)]
         self.calls: list[str] = []
+        self.changes: list[str] = []
+        """What has been done to the disk: two processes that died after the same changes have left the same."""
         self.armed = False
         self.dead = False
         self.released = threading.Event()
@@ -66,8 +69,14 @@ class FaultyDisk(Disk):
             return call()
         self.calls.append(label)
         if not self.at <= len(self.calls) < self.at + self.times:
-            return call()
+            return self._done(label, call)
         return self._instead(label, call, half)
+
+    def _done(self, label: str, call: Callable[[], Any]) -> Any:
+        outcome = call()
+        if label.split()[0] in CHANGES:
+            self.changes.append(label)
+        return outcome
 
     def _instead(self, label: str, call: Callable[[], Any], half: Callable[[], Any] | None) -> Any:
         if self.way in (Way.DIE, Way.DIE_LATE):
@@ -77,13 +86,13 @@ class FaultyDisk(Disk):
             self.released.wait()
             return call()
         if self.way in (Way.LATE, Way.DIE_LATE):
-            outcome = call()
+            outcome = self._done(label, call)
             if isinstance(outcome, io.IOBase):
                 outcome.close()
             if label.startswith("lock "):
                 release_lock(outcome)
         elif half is not None:
-            half()
+            self._done("write half", half)
         if self.dead:
             raise PowerCut(label)
         raise OSError(self.code, f"injected at call {len(self.calls)}: {label}")
@@ -113,7 +122,7 @@ class FaultyStream(io.FileIO):
         self._writes += 1
         whole = super().write
         if self._writes & (self._writes - 1) and not self._disk.dead:
-            return whole(content)
+            return int(self._disk._done("write", lambda: whole(content)))
         half = bytes(content)[: len(content) // 2]
         return int(self._disk.around("write", lambda: whole(content), lambda: whole(half)))
 

@@ -12,6 +12,7 @@ from tests.faults.enumerating import hang_at, points
 
 @pytest.mark.soak
 @pytest.mark.usefixtures("small_and_eager")
-def test_every_call_hangs(tmp_path: Path, rows: pd.DataFrame) -> None:
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_every_call_hangs(tmp_path: Path, rows: pd.DataFrame, comes_back: bool) -> None:
     numbers = range(1, points(tmp_path, rows) + 1)
-    hang_at(tmp_path, numbers, rows)
+    hang_at(tmp_path, numbers, rows, comes_back=comes_back)

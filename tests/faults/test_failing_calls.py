@@ -22,5 +22,6 @@ def test_death_here_and_there(tmp_path: Path, rows: pd.DataFrame) -> None:
     die_at(tmp_path, range(5, points(tmp_path, rows) + 1, 71), rows)
 
 
-def test_a_call_that_hangs_here_and_there(tmp_path: Path, rows: pd.DataFrame) -> None:
-    hang_at(tmp_path, range(7, points(tmp_path, rows) - 30, 71), rows)
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_call_that_hangs_here_and_there(tmp_path: Path, rows: pd.DataFrame, comes_back: bool) -> None:
+    hang_at(tmp_path, range(7, points(tmp_path, rows) + 1, 71), rows, comes_back=comes_back)
