@@ -56,7 +56,7 @@ class FloatSamples:
     def _choose(self, slots: list[int]) -> None:
         found = [(slot, p) for slot in slots if (p := self._references[slot]()) is not None and _is_plain(p)]
         mine = [slot for slot, _ in found]
-        self._asked, self._others = list(slots), [slot for slot in slots if slot not in set(mine)]
+        self._asked, self._others = list(slots), sorted(set(slots).difference(mine))
         self._mine = [self._references[slot] for slot in mine]
         self._where = [_where(parameter) for _, parameter in found]
         self._addresses = np.array([parameter.data_ptr() for _, parameter in found], dtype=np.int64)
