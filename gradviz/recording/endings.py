@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import os
+import signal
 import sys
+import threading
 import weakref
 from collections.abc import Callable
+from types import FrameType
 from typing import Protocol
 
+from gradviz.errors import WatchError
 from gradviz.schema import RunState
 
 
@@ -27,8 +32,15 @@ def ending_of(kind: type[BaseException] | None) -> tuple[RunState, str | None]:
     return RunState.CRASHED, kind.__name__
 
 
+class Flushable(Protocol):
+    """A writer that can be waited for."""
+
+    def flush(self, timeout: float = ...) -> bool:
+        """Wait until what was put is on disk."""
+
+
 def close_at_exit(recorder: Closable) -> Callable[[], None]:
-    """Close `recorder`, held weakly, when the interpreter exits; returns what was registered."""
+    """Close `recorder`, held weakly, when the interpreter exits; returns what takes that back."""
     reference = weakref.ref(recorder)
 
     def close() -> None:
@@ -37,7 +49,39 @@ def close_at_exit(recorder: Closable) -> Callable[[], None]:
             alive.end(*ending_of(getattr(sys, "last_type", None)))  # set by an uncaught exception
 
     atexit.register(close)
-    return close
+    return lambda: atexit.unregister(close)
+
+
+def check_sigterm(wanted: object) -> None:
+    """Raises WatchError for what `on_sigterm` cannot be, or where Python lets nobody listen to signals."""
+    if wanted not in (None, "flush"):
+        raise WatchError(f"gradviz.watch was given on_sigterm={wanted!r}. It takes 'flush' or nothing.")
+    if wanted and threading.current_thread() is not threading.main_thread():
+        raise WatchError("on_sigterm='flush' is for the main thread: Python lets no other listen to signals.")
+
+
+def flush_at_sigterm(writer: Flushable) -> Callable[[], None]:
+    """At SIGTERM write what is queued, then do as SIGTERM did before; returns what takes that back."""
+    reference = weakref.ref(writer)
+    before = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL  # None where it is not Python's
+
+    def flush(number: int, frame: FrameType | None) -> None:
+        alive = reference()
+        if alive is not None:
+            alive.flush()
+        if callable(before):
+            before(number, frame)
+        elif before is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    def undo() -> None:
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main and signal.getsignal(signal.SIGTERM) is flush:
+            signal.signal(signal.SIGTERM, before)
+
+    signal.signal(signal.SIGTERM, flush)
+    return undo
 
 
 def shown(value: object) -> str:

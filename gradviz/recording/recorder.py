@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from torch.optim import Optimizer
 
 from gradviz.recording import amp, backward
 from gradviz.recording.announcing import findings_of
-from gradviz.recording.endings import close_at_exit, ending_of, shown
+from gradviz.recording.endings import close_at_exit, ending_of, flush_at_sigterm, shown
 from gradviz.recording.guard import Guard, warn
 from gradviz.recording.hooks import Gate, Handle, hook_gradient, hook_optimizers, remove_optimizer_hooks
 from gradviz.recording.inert import Recorder
@@ -50,9 +49,9 @@ class ActiveRecorder(Recorder):
         self._ran: set[int] = set()  # ids of those that the last `scaler.step` called
         self._handles: dict[int, Handle] = {}
         self._optimizer_handles: list[Handle] = []
-        self._at_exit: Callable[[], None] | None = None
+        self._at_end: list[Callable[[], None]] = []
 
-    def attach(self, optimizers: list[Optimizer]) -> None:
+    def attach(self, optimizers: list[Optimizer], *, at_sigterm: bool = False) -> None:
         """Register every hook; with no optimizer, notice any that owns a watched parameter."""
         self._thaw()
         self._optimizer_handles = hook_optimizers(self, optimizers)
@@ -61,7 +60,7 @@ class ActiveRecorder(Recorder):
             self._observer.surroundings.stepped(optimizer, self.watched.slots_of(optimizer))
         backward.listen(self)
         amp.listen(self)
-        self._at_exit = close_at_exit(self)
+        self._at_end = [close_at_exit(self), *([flush_at_sigterm(self._writer)] if at_sigterm else [])]
 
     def _thaw(self) -> None:
         """Hook the parameters that allow it now; frozen ones refuse until they are unfrozen, new ones may have come."""
@@ -243,5 +242,5 @@ class ActiveRecorder(Recorder):
             handle.remove()
         remove_optimizer_hooks(self._optimizer_handles, here=threading.get_ident() == self._trained_on)
         self._handles, self._optimizer_handles = {}, []
-        if self._at_exit is not None:
-            atexit.unregister(self._at_exit)
+        for undo in self._at_end:
+            undo()

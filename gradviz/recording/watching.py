@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from gradviz.errors import GradvizError, WatchError
 from gradviz.recording.amp import Unscaling
 from gradviz.recording.announcing import OnFinding
 from gradviz.recording.board import GradientBoard
+from gradviz.recording.endings import check_sigterm
 from gradviz.recording.guard import warn
 from gradviz.recording.inert import Recorder
 from gradviz.recording.observer import Observer
@@ -47,6 +48,7 @@ def watch(
     resume: str | os.PathLike[str] | None = None,
     on_finding: OnFinding | None = None,
     forward: Any = None,
+    on_sigterm: Literal["flush"] | None = None,
     strict: bool = False,
 ) -> Recorder:
     """Record every gradient of `model` at every micro-step and update, until the recorder is closed.
@@ -64,6 +66,7 @@ def watch(
         resume: folder of a run to go on with, as a new segment; layers are matched by name.
         on_finding: called with each finding as it comes up, on the writer's thread, once an episode.
         forward: an open SummaryWriter, or run of wandb or trackio, that gets a few numbers of each update.
+        on_sigterm: "flush" writes what is queued at SIGTERM, which then does what it did before.
         strict: raise on bad input or an unwritable folder. Otherwise warn once and let training go on.
 
     Returns the recorder, a context manager; `.run_path` is the run's folder. `GRADVIZ_MODE=off`: a no-op.
@@ -72,6 +75,7 @@ def watch(
     place: dict[str, Any] = {"run_dir": run_dir, "name": name, "resume": resume, "strict": strict}
     place |= {"on_finding": on_finding, "forward": forward}
     wanted = {"every": every, "scaler": scaler, "micro": micro, "distributions": distributions}
+    wanted["on_sigterm"] = on_sigterm
     try:
         return _start(model, optimizer, accumulation_steps, place, wanted)
     except GradvizError as error:
@@ -89,6 +93,7 @@ def _start(
     watched = find_parameters(model)
     optimizers = _optimizers(optimizer)
     _check_counts(accumulation_steps=declared, every=wanted["every"], distributions=wanted["distributions"])
+    check_sigterm(wanted["on_sigterm"])
     _supersede(watched)
     facts = {
         "accumulation_steps": declared,
@@ -109,13 +114,14 @@ def _attach(
     scaler: Any = None,
     micro: bool = True,
     distributions: int = False,
+    on_sigterm: str | None = None,
 ) -> ActiveRecorder:
     board = GradientBoard(watched, Gauge(load_kernels()), micro=micro)
     windows = Windows(every, first=writer.first_update)
     tally = Tally(watched, every * distributions) if distributions else None
     observer = Observer(watched, board, windows, writer, Unscaling(len(watched), scaler), tally)
     recorder = ActiveRecorder(watched, observer, writer)
-    recorder.attach(optimizers)
+    recorder.attach(optimizers, at_sigterm=on_sigterm is not None)
     _open.append(weakref.ref(recorder))
     return recorder
 
