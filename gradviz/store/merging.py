@@ -152,16 +152,21 @@ def _with_names(rows: Any, layer_ids: NDArray[np.int32], names: LayerNames, sche
 def _tables_by_cursor(sources: Sequence[PartFile], names: LayerNames, kind: str) -> Iterator[Any]:
     """Row group after row group, each source read front to back: little memory for any number of rows."""
     cursors = [_Cursor(source) for source in sources]
-    schema = SCHEMAS[kind]()
-    empty = schema.empty_table().select(_NUMBERS[kind])
     for last_layer in _last_layers(sources, names.layer_ids, row_group_rows(kind)):
-        taken = [table for cursor in cursors for table in cursor.take(last_layer)]
-        rows = pa.concat_tables([empty, *taken], promote_options="default")
-        if not rows.num_rows:
-            continue
-        layer_ids = rows.column("layer_id").to_numpy()
-        order = layer_order(layer_ids)
-        yield _with_names(rows.combine_chunks().take(pa.array(order)), layer_ids[order], names, schema)
+        table = _up_to(last_layer, cursors, names, kind)
+        if table.num_rows:
+            yield table
+
+
+def _up_to(last_layer: int, cursors: Sequence[_Cursor], names: LayerNames, kind: str) -> Any:
+    """The next row group. What the cursors gave for it is freed with the return: not held while it is written."""
+    schema = SCHEMAS[kind]()
+    taken = [table for cursor in cursors for table in cursor.take(last_layer)]
+    empty = schema.empty_table().select(_NUMBERS[kind])
+    rows = pa.concat_tables([empty, *taken], promote_options="default").combine_chunks()
+    layer_ids = rows.column("layer_id").to_numpy()
+    order = layer_order(layer_ids)
+    return _with_names(rows.take(pa.array(order)), layer_ids[order], names, schema)
 
 
 def _last_layers(sources: Sequence[PartFile], layer_ids: NDArray[np.int32], group_rows: int) -> list[int]:
