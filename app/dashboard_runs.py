@@ -184,7 +184,7 @@ def _findings(reading: Reading | None) -> str:
 
 def _losses(losses: Mapping[str, int], problem: str | None) -> str:
     if problem is not None:
-        return printable(problem)
+        return say_plain("error.kind.RunFormatError", message=printable(problem))
     return ", ".join(say_plain(f"runs.{kind}", count=count) for kind, count in losses.items() if count)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from gradviz.analysis.heat_map import HeatMap
 from gradviz.figures.canvas import blank, hover, sheet
 from gradviz.figures.heat_map_colours import Colours
-from gradviz.figures.names import short_name
+from gradviz.figures.names import hovered_name, short_name
 from gradviz.figures.numbers import number_format
 from gradviz.texts import text
 
@@ -90,13 +90,19 @@ def _kind_of_cell(heat_map: HeatMap) -> str:
 
 
 def _layer_axis(heat_map: HeatMap) -> dict[str, object]:
-    """Rows are numbers whose labels, at the axis and in the hover, are names: zooming in shows more of them."""
+    """Rows are numbers whose labels are names: zooming in shows more of them.
+
+    One table has both: a row is written `7` at the axis, which has room for the end of a name, and `7.0` in the hover.
+    """
     count = len(heat_map.layers)
+    short = {str(row): short_name(name, LETTERS) for row, name in enumerate(heat_map.layers)}
+    whole = {f"{row}.0": hovered_name(name) for row, name in enumerate(heat_map.layers)}
     return {
         "nticks": min(count, ROWS) + 1,
         "tick0": 0,
         "tickformat": "d",
-        "labelalias": {str(row): short_name(name, LETTERS) for row, name in enumerate(heat_map.layers)},
+        "hoverformat": ".1f",
+        "labelalias": short | whole,
         **({"dtick": 1} if count <= ROWS else {}),
         "tickfont": {"size": 11},
         "range": [count - 0.5, -0.5],

@@ -18,9 +18,9 @@ def charts(app: Any) -> list[dict[str, Any]]:
 
 
 def rows_shown(app: Any) -> list[str]:
-    """The names at the axis of the map."""
+    """The names at the axis of the map; the table has as many for the hover."""
     names = charts(app)[0]["layout"]["yaxis"]["labelalias"]
-    return [names[str(row)] for row in range(len(names))]
+    return [names[str(row)] for row in range(len(names) // 2)]
 
 
 def words(app: Any) -> str:

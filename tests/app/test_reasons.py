@@ -40,3 +40,13 @@ def test_a_damaged_run_says_so_in_chinese(open_page: Open, folder: Path) -> None
     words = spoken(app).replace("\\", "")
     assert "来自更新的版本" in words
     assert "999" in words
+
+
+def test_the_table_of_runs_says_in_chinese_why_a_run_cannot_be_opened(open_page: Open, folder: Path) -> None:
+    run = record_run(folder)
+    (run / "run.json").write_text('{"format": "gradviz-run", "version": 999, "name": "small"}')
+    app = open_page("runs", lang="zh")
+    assert_sound(app)
+    said = app.dataframe[0].value["lost"].iloc[0]
+    assert said.startswith("运行的说明文件")
+    assert "999" in said

@@ -193,7 +193,17 @@ def test_a_frame_around_a_part() -> None:
 def test_rows_are_called_by_their_names_at_the_axis_and_in_the_hover() -> None:
     found = random_map(3, 5)
     axis = plot_heat_map(found).layout.yaxis
-    assert axis.labelalias == dict(zip("012", found.layers, strict=True))
+    assert axis.labelalias == {
+        alias: name for row, name in enumerate(found.layers) for alias in (f"{row}", f"{row}.0")
+    }
+
+
+def test_the_hover_has_the_whole_of_a_name_that_the_axis_has_no_room_for() -> None:
+    name = "encoder.blocks.11.attention.projection.weight"
+    found = replace(random_map(1, 5), layers=(name,))
+    axis = plot_heat_map(found).layout.yaxis
+    assert (axis.tickformat, axis.hoverformat) == ("d", ".1f")
+    assert axis.labelalias == {"0": "…attention.projection.weight", "0.0": name}
 
 
 def test_merged_columns_thinned_layers_and_broken_cells_are_said() -> None:
