@@ -17,7 +17,6 @@ from torch import Tensor
 from gradviz.recording.amp import Unscaling, unscaled
 from gradviz.recording.assembly import assembled, finished
 from gradviz.recording.device import DeviceRows
-from gradviz.recording.local import local_tensor
 from gradviz.recording.moments import Once, Sums
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.small_gradients import SmallGradients
@@ -77,17 +76,18 @@ class GradientBoard:
         memory traffic of its own.
         """
         self._fired.append(slot)
-        if not self._micro:
+        part = self._watched.part_of(slot, gradient) if self._sharded else gradient
+        if part is None or not self._micro:
             return
         parameter = self._references[slot]()
-        if not gradient.is_cpu:
-            self._device.micro[slot] = measure_on_device(gradient)
+        if not part.is_cpu:
+            self._device.micro[slot] = measure_on_device(part)
         elif parameter is None or len(parameter._backward_hooks) != 1:  # type: ignore[arg-type]
-            self._gauge.measure(gradient, self._shares, slot)  # a hook after ours may change it
+            self._gauge.measure(part, self._shares, slot)  # a hook after ours may change it
         elif self._small.are[slot]:
-            self._small.keep(slot, gradient)
+            self._small.keep(slot, part)
         else:
-            self._see_large(slot, gradient, parameter)
+            self._see_large(slot, part, parameter)
 
     def _see_large(self, slot: int, gradient: Tensor, parameter: Tensor) -> None:
         self._arrived.pop(slot, None)
@@ -148,19 +148,22 @@ class GradientBoard:
     def look(self, slots: Iterable[int], *, fresh: bool = False, count_zeros: bool = False) -> list[int]:
         """Measure each `p.grad` that changed since the last look (all, if `fresh`); returns those slots."""
         references, grads, versions, ahead = self._references, self._grads, self._versions, self._ahead
+        sharded = self._sharded
         changed: list[int] = []
         small: tuple[list[Tensor], list[int]] = [], []
         for slot in slots:
             parameter = references[slot]()
-            grad = None if parameter is None else parameter.grad
+            part = grad = None if parameter is None else parameter.grad
+            if sharded and grad is not None:
+                part = self._watched.part_of(slot, grad)
             known = grads[slot]
-            if grad is None:
+            if grad is None or part is None:
                 if known is not None:
                     self._clear(slot)
                     changed.append(slot)
                 continue
-            # a shard is added to behind its DTensor's back: the DTensor's own version stays what it was
-            version = local_tensor(grad)._version if self._sharded else grad._version
+            # FSDP adds to a shard behind its DTensor's back, whose version stays what it was; autograd to the DTensor
+            version = grad._version + part._version if sharded else grad._version
             if known is None or known() is not grad:
                 grads[slot] = weakref.ref(grad)
                 ahead.pop(slot, None)  # another tensor than the one that was measured
@@ -169,10 +172,10 @@ class GradientBoard:
             versions[slot] = version
             changed.append(slot)
             if self._small.are[slot] and grad.is_cpu:
-                small[0].append(local_tensor(grad) if self._sharded else grad)
+                small[0].append(part)
                 small[1].append(slot)
             elif fresh or ahead.get(slot) != version:
-                self._measure(slot, grad, count_zeros)
+                self._measure(slot, part, count_zeros)
         self._gauge.measure_all(small[0], self._state, small[1], count_zeros)
         return changed
 
@@ -182,7 +185,6 @@ class GradientBoard:
         self._device.state.pop(slot, None)
 
     def _measure(self, slot: int, grad: Tensor, count_zeros: bool) -> None:
-        grad = local_tensor(grad)
         if not grad.is_cpu:
             self._device.state[slot] = measure_on_device(grad)
         elif not count_zeros and self._arrived.get(slot) == (grad.data_ptr(), grad._version):

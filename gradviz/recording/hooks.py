@@ -15,6 +15,8 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
+from gradviz.recording.fsdp import is_flattened
+
 
 class Handle(Protocol):
     """What torch returns for a registered hook."""
@@ -30,6 +32,13 @@ class Gate:
 
     def __init__(self) -> None:
         self.open = False
+
+
+class NoHook:
+    """Of a parameter that has none."""
+
+    def remove(self) -> None:
+        """Nothing to take away."""
 
 
 # of recorders dropped without a close, or closed while torch may walk through them: without effect, and
@@ -56,7 +65,12 @@ class HookListener(Protocol):
 
 
 def hook_gradient(listener: HookListener, slot: int, parameter: Tensor) -> Handle:
-    """Tell `listener` of every gradient of `parameter`; the tensor hook returns None, so nothing changes."""
+    """Tell `listener` of every gradient of `parameter`; the tensor hook returns None, so nothing changes.
+
+    Not of those that FSDP1 has flattened: it hands over a gradient that is not the shard's.
+    """
+    if is_flattened(parameter):
+        return NoHook()
     reference, gate, see = weakref.ref(listener), listener.gate, listener.see
 
     def seen(gradient: Tensor | None) -> None:

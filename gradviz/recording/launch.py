@@ -7,7 +7,6 @@ from collections import Counter
 
 from torch import distributed
 
-from gradviz.recording.local import is_sharded
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.store.launches import Launch
 
@@ -28,9 +27,8 @@ def this_launch(watched: WatchedParameters, name: str) -> Launch:
         facts = [os.environ.get(key, "") for key in ("MASTER_ADDR", "MASTER_PORT")] + [str(world_size)]
     else:
         facts = [identity]  # outlives a restart with another port or another number of processes
-    shards = {slot: int(watched.numels[slot]) for slot, p in watched.alive() if is_sharded(p)}
     restart = _number("TORCHELASTIC_RESTART_COUNT", 0)
-    return Launch(rank, world_size, restart, Launch.key_of(*facts, name, _watched[name]), shards)
+    return Launch(rank, world_size, restart, Launch.key_of(*facts, name, _watched[name]), watched.held())
 
 
 def _place() -> tuple[int, int]:

@@ -20,5 +20,23 @@ def local_tensor(x: Tensor) -> Tensor:
 
 def is_sharded(x: Tensor) -> bool:
     """Whether each process holds another part of `x`."""
-    placements: Any = getattr(x, "placements", ())
-    return any(placement.is_shard() for placement in placements)
+    return any(placement.is_shard() for placement in _placements(x))
+
+
+def is_partial(x: Tensor) -> bool:
+    """Whether `x` is a sum of which each process holds a summand: its values are nowhere."""
+    return any(placement.is_partial() for placement in _placements(x))
+
+
+def shard_like(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """What this process holds of `gradient`, cut as `parameter` is. It may be whole here (an embedding's)."""
+    there, wanted = _placements(gradient), _placements(parameter)
+    if there == wanted or not wanted:
+        return local_tensor(gradient)
+    cut: Any = gradient
+    with torch.no_grad():  # from whole to cut: nobody is asked
+        return local_tensor(cut.redistribute(placements=wanted))
+
+
+def _placements(x: Tensor) -> tuple[Any, ...]:
+    return tuple(getattr(x, "placements", ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,28 +14,43 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
 from gradviz.errors import WatchError
-from gradviz.recording.local import is_sharded, local_tensor
+from gradviz.recording.fsdp import FlatShard, flat_shard, units_of, uses_fsdp2
+from gradviz.recording.local import is_partial, is_sharded, local_tensor, shard_like
 from gradviz.schema import Layer
 
 Named = tuple[str, nn.Parameter]
+WRAPPERS = {
+    "_orig_mod",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+}  # of torch, in the names of parameters
 
 
 class WatchedParameters:
     """The parameters of a model by slot (= `layer_id`), held weakly: a recorder keeps no model alive."""
 
-    def __init__(self, named: Iterable[Named], owners: dict[str, str]) -> None:
+    def __init__(
+        self, named: Iterable[Named], owners: dict[str, str], units: dict[int, FlatShard] | None = None
+    ) -> None:
         self.references: list[weakref.ref[torch.Tensor]] = []
         self.slot_of: dict[int, int] = {}
         self.layers: list[Layer] = []
         self.numels = np.zeros(0, dtype=np.int64)
         self.sharded = False
+        """Whether this process holds but a part of some parameter."""
+        self.flat: dict[int, FlatShard] = {}
+        """By slot, those that FSDP1 has flattened: none of their hooks tells a gradient of theirs."""
+        self.met_partial = False
+        """Whether a gradient was met of which each process holds a summand."""
         self.model: weakref.ref[nn.Module] | None = None
         self.met_strangers = False
         """Whether an optimizer has stepped with a parameter that was not met before: the model may have grown."""
         self._passed_over: dict[int, weakref.ref[torch.Tensor]] = {}  # parameters of other models, by id
-        self._add(named, owners)
+        self._add(named, owners, units or {})
 
-    def _add(self, named: Iterable[Named], owners: dict[str, str]) -> list[Layer]:
+    def _add(
+        self, named: Iterable[Named], owners: dict[str, str], units: dict[int, FlatShard]
+    ) -> list[Layer]:
         names: dict[int, list[str]] = {}
         parameters: list[torch.Tensor] = []
         for name, parameter in named:
@@ -42,13 +58,16 @@ class WatchedParameters:
                 parameters.append(parameter)
             names.setdefault(id(parameter), []).append(_plain(name))
         first = len(self.references)
-        added = [_layer(slot, p, names[id(p)], owners) for slot, p in enumerate(parameters, first)]
-        numels = [local_tensor(p.detach()).numel() for p in parameters]
+        found = {slot: flat_shard(p, units) for slot, p in enumerate(parameters, first)}
+        flat = {slot: shard for slot, shard in found.items() if shard is not None}
+        added = [_layer(s, p, names[id(p)], owners, flat.get(s)) for s, p in enumerate(parameters, first)]
+        self.flat |= flat
         self.references += [weakref.ref(parameter) for parameter in parameters]
         self.slot_of |= {id(parameter): slot for slot, parameter in enumerate(parameters, first)}
         self.layers += added
+        numels = [self.weight(slot, p).numel() for slot, p in enumerate(parameters, first)]
         self.numels = np.concatenate([self.numels, np.array(numels, dtype=np.int64)])
-        self.sharded = self.sharded or any(is_sharded(p) for p in parameters)
+        self.sharded = self.sharded or bool(flat) or any(hasattr(p, "placements") for p in parameters)
         return added
 
     def grow(self) -> list[Layer]:
@@ -58,7 +77,7 @@ class WatchedParameters:
         if model is None:
             return []
         named = [(n, p) for n, p in model.named_parameters(remove_duplicate=False) if self._slot(p) is None]
-        return self._add(named, _owners(model)) if named else []
+        return self._add(named, _owners(model), units_of(model)) if named else []
 
     def _slot(self, parameter: torch.Tensor) -> int | None:
         slot = self.slot_of.get(id(parameter))  # an id is given again once its parameter is gone
@@ -93,18 +112,48 @@ class WatchedParameters:
         modules = () if model is None else model.named_modules()
         return [_plain(name) for name, m in modules if isinstance(m, _BatchNorm) and m.training]
 
+    def held(self) -> dict[int, int]:
+        """Elements that this process holds of each slot that is cut up."""
+        cut = [slot for slot, p in self.alive() if slot in self.flat or is_sharded(p)]
+        return {slot: int(self.numels[slot]) for slot in cut}
+
+    def weight(self, slot: int, parameter: torch.Tensor) -> torch.Tensor:
+        """What this process holds of the `parameter` in `slot`, without its history."""
+        local = local_tensor(parameter.detach())
+        return local[: self.flat[slot].held] if slot in self.flat else local
+
+    def part_of(self, slot: int, gradient: torch.Tensor) -> torch.Tensor | None:
+        """What this process holds of the `gradient` of `slot`; None where nobody holds its values by itself."""
+        if slot in self.flat:
+            return self.flat[slot].part_of(gradient)
+        if is_partial(gradient):
+            self.met_partial = True
+            return None
+        parameter = self.references[slot]()
+        return gradient if parameter is None else shard_like(gradient, parameter)
+
     def averages(self) -> bool:
         """Whether a backward may leave the average over ranks in `p.grad` (DDP, unless inside `no_sync`)."""
+        if self.sharded:
+            return True
         if not (distributed.is_available() and distributed.is_initialized()):
             return False
         model = None if self.model is None else self.model()
         return bool(getattr(model, "require_backward_grad_sync", True))
 
-    def not_visible(self) -> list[str]:
-        """Codes of what the set-up hides from a recorder in this process."""
-        if self.sharded:
-            return ["fsdp-micro-gradient"]
-        return ["ddp-average-of-micro-gradients"] if self.averages() else []
+    def withholds(self) -> bool:
+        """Whether gradients may be kept back for a while (FSDP): a backward may leave no trace at all."""
+        model = None if self.model is None else self.model()
+        if self.flat or not self.sharded or model is None:
+            return self.sharded
+        return uses_fsdp2(model)
+
+    def not_visible(self, fired: list[int]) -> list[str]:
+        """Codes of what the set-up hides from a recorder in this process; `fired` are slots whose hook was called."""
+        if not self.sharded:
+            return ["ddp-average-of-micro-gradients"] if self.averages() else []
+        hidden = [] if set(fired) & self.held().keys() else ["fsdp-micro-gradient"]
+        return hidden + (["tensor-parallel-partial-gradient"] if self.met_partial else [])
 
     def forward_order(self, fired: list[int]) -> list[int]:
         """All slots in forward order: gradients arrive in reverse, modules in that order, parameters as declared.
@@ -131,9 +180,10 @@ def find_parameters(model: object) -> WatchedParameters:
     """
     if isinstance(model, nn.Module):
         named, owners = list(model.named_parameters(remove_duplicate=False)), _owners(model)
+        units = units_of(model)
     else:
-        named, owners = _pairs(model), {}
-    watched = WatchedParameters(named, owners)
+        named, owners, units = _pairs(model), {}, {}
+    watched = WatchedParameters(named, owners, units)
     watched.model = weakref.ref(model) if isinstance(model, nn.Module) else None
     if not len(watched):
         raise WatchError(
@@ -163,21 +213,24 @@ def _pairs(model: object) -> list[Named]:
 
 
 def _plain(name: str) -> str:
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")  # torch.compile wraps modules so
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
-def _layer(slot: int, parameter: Any, names: list[str], owners: dict[str, str]) -> Layer:
+def _layer(
+    slot: int, parameter: Any, names: list[str], owners: dict[str, str], flat: FlatShard | None
+) -> Layer:
     if is_lazy(parameter):
         raise WatchError(
             f"Parameter '{names[0]}' has no shape yet (a lazy module). "
             "Run one forward pass before gradviz.watch."
         )
     owner = names[0].rpartition(".")[0]
+    shape = tuple(parameter.shape) if flat is None else flat.shape
     return Layer(
         layer_id=slot,
         name=names[0],
-        shape=tuple(parameter.shape),
-        numel=parameter.numel(),
+        shape=shape,
+        numel=math.prod(shape),
         dtype=str(parameter.dtype).removeprefix("torch."),
         module_type=owners.get(owner, ""),
         trainable=parameter.requires_grad,

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 
-from gradviz.recording.local import local_tensor
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.pieces import is_dense
 from gradviz.recording.step_samples import BLOCK, FloatSamples, load_step_kernels
@@ -36,7 +35,7 @@ class StepGauge:
     """Samples the weights before an update and again after it."""
 
     def __init__(self, watched: WatchedParameters) -> None:
-        self._references = watched.references
+        self._watched, self._references = watched, watched.references
         self._size = max(BLOCK, min(LARGEST_SAMPLE, ALL_SAMPLES // max(1, len(watched)) // BLOCK * BLOCK))
         kernels = load_step_kernels()
         self._fast = None if kernels is None else FloatSamples(watched.references, self._size, kernels)
@@ -84,11 +83,13 @@ class StepGauge:
 
     def _weight(self, slot: int) -> Tensor | None:
         parameter = self._references[slot]()
-        return None if parameter is None or parameter.is_complex() else local_tensor(parameter.detach())
+        return None if parameter is None or parameter.is_complex() else self._watched.weight(slot, parameter)
 
     def _gradient(self, slot: int) -> Tensor | None:
         parameter = self._references[slot]()
-        gradient = None if parameter is None or parameter.grad is None else local_tensor(parameter.grad)
+        gradient = None if parameter is None else parameter.grad
+        if gradient is not None and self._watched.sharded:
+            gradient = self._watched.part_of(slot, gradient)
         return gradient if gradient is not None and gradient.layout is torch.strided else None
 
     def _sample(self, x: Tensor) -> Tensor:
@@ -138,9 +139,15 @@ def exact_steps(optimizer: Optimizer, watched: WatchedParameters) -> dict[int, f
             continue
         for parameter in group["params"]:
             slot = watched.slot_of.get(id(parameter))
-            if slot is not None and parameter.dtype not in HALVES:
+            if slot is not None and parameter.dtype not in HALVES and _is_measured(slot, parameter, watched):
                 rates[slot] = float(group["lr"])
     return rates
+
+
+def _is_measured(slot: int, parameter: Tensor, watched: WatchedParameters) -> bool:
+    """Whether the gradient of `slot` is known here; of none the step is 0."""
+    gradient = parameter.grad
+    return not watched.sharded or gradient is None or watched.part_of(slot, gradient) is not None
 
 
 def write_exact_steps(sums: Sums, rates: dict[int, float]) -> None:

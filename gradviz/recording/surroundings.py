@@ -57,7 +57,7 @@ class Surroundings:
         facts: dict[str, Any] = {"training_modules": {"batchnorm": self._watched.training_batch_norms()}}
         if fired:
             facts["forward_order"] = self._watched.forward_order(fired)
-        self._hidden += self._watched.not_visible()
+        self._hidden += self._watched.not_visible(fired)
         if self._hidden:
             facts["not_visible"] = list(self._hidden)
         self._describe(**facts)
@@ -67,11 +67,12 @@ class Surroundings:
         self._told = False
 
     def counts_unseen(self) -> bool:
-        """A backward left no trace: whether it is a micro-step all the same. FSDP2 may keep it back for a while."""
-        if self._watched.sharded and HELD_BACK not in self._hidden:
+        """A backward left no trace: whether it is a micro-step all the same. FSDP may keep it back for a while."""
+        withheld = self._watched.withholds()
+        if withheld and HELD_BACK not in self._hidden:
             self._hidden.append(HELD_BACK)
             self._describe(not_visible=list(self._hidden))
-        return self._watched.sharded
+        return withheld
 
 
 def _settings(optimizer: Optimizer) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from gradviz.recording.exponents import (
     count_on_device,
     load_exponent_kernels,
 )
-from gradviz.recording.local import local_tensor
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.schema import BINS
 
@@ -29,7 +28,7 @@ class Tally:
     """What was counted since the last `take`."""
 
     def __init__(self, watched: WatchedParameters, every: int) -> None:
-        self._references, self._every = watched.references, every
+        self._watched, self._references, self._every = watched, watched.references, every
         self._gauge = ExponentGauge(load_exponent_kernels())
         self._counted: Counted = {}
 
@@ -45,7 +44,7 @@ class Tally:
         for row, slot in enumerate(slots):
             parameter = self._references[slot]()
             grad = None if parameter is None else parameter.grad
-            local = None if grad is None else local_tensor(grad)
+            local = None if grad is None else part_of(self._watched, slot, grad)
             if local is not None and not local.is_cpu:
                 self._counted[slot] = count_on_device(local, 1.0 if scale is None else scale)
                 continue
@@ -57,6 +56,11 @@ class Tally:
         """What was counted; None where this update is not one of those."""
         counted, self._counted = self._counted, {}
         return counted or None
+
+
+def part_of(watched: WatchedParameters, slot: int, gradient: Tensor) -> Tensor | None:
+    """What this process holds of the `gradient` of `slot`."""
+    return watched.part_of(slot, gradient) if watched.sharded else gradient
 
 
 def counts_of(counted: Counted, slots: Iterable[int]) -> Counts | Callable[[], Counts]:

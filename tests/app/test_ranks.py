@@ -76,4 +76,4 @@ def test_what_the_training_hides_is_said(open_page: Open, folder: Path) -> None:
     (run / "run.json").write_text(json.dumps(manifest | {"not_visible": ["fsdp-micro-gradient", "newer"]}))
     app = open_page("accumulation", run=run.name)
     assert_sound(app)
-    assert "not visible under FSDP2" in spoken(app).replace("\\", "")
+    assert "not visible under FSDP" in spoken(app).replace("\\", "")

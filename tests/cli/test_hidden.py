@@ -35,7 +35,7 @@ def test_the_summary_says_it_and_counts_refused_updates(
 ) -> None:
     print_summary(run, as_json=False)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "not visible under FSDP2" in shown
+    assert "not visible under FSDP" in shown
     assert "not visible: of-a-newer-version" in shown
     assert "skipped" in shown
     print_summary(run, as_json=True)

@@ -1,4 +1,4 @@
-"""DDP and FSDP2 on two processes that torchrun starts: together they show what one process shows."""
+"""DDP, FSDP and tensor parallelism on two processes that torchrun starts: together they show what one process shows."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 from gradviz.schema import RunState
 from gradviz.store import Run, list_runs, open_run
 from tests.distributed import trainings
-from tests.distributed.trainings import LAST_EVENT, LENGTH, WAYS, WINDOWS
+from tests.distributed.trainings import FLAT, LAST_EVENT, LENGTH, TENSOR_PARALLEL, WAYS, WINDOWS
 
+MICRO = ("micro_mean_abs", "micro_l2", "micro_max_abs", "micro_nonfinite")
 VALUES = ("mean_abs", "l2", "max_abs", "zeros", "nonfinite")
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +46,7 @@ def opened(folder: Path) -> dict[str, Run]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     folder = tmp_path_factory.mktemp("ranks")
     trainings.train("alone", str(folder))
-    launch(folder, *WAYS)
+    launch(folder, *WAYS, *FLAT)
     return opened(folder)
 
 
@@ -71,7 +72,7 @@ def test_what_is_consumed_is_that_of_one_process(runs: dict[str, Run], way: str)
     assert_equal(rows(runs[way], "micro_step", last=True), rows(runs["alone"], "micro_step", last=True))
 
 
-@pytest.mark.parametrize("way", ["ddp", "fsdp"])
+@pytest.mark.parametrize("way", ["ddp", "fsdp", "fsdp1", TENSOR_PARALLEL])
 def test_synchronised_every_micro_step_the_whole_sawtooth_is_there(runs: dict[str, Run], way: str) -> None:
     assert_equal(rows(runs[way], "micro_step"), rows(runs["alone"], "micro_step"))
 
@@ -106,24 +107,67 @@ def test_inside_no_sync_each_rank_has_gradients_of_its_own(runs: dict[str, Run],
         assert first.loc[name, "max_abs"] == pytest.approx(np.abs(g).max(), rel=1e-6)
 
 
-def test_what_fsdp_hides_until_the_end_is_missing_and_said(runs: dict[str, Run]) -> None:
-    """Until it is synchronised the gradient lies in buffers of FSDP: null, and never zero."""
-    run = runs["fsdp-at-the-end"]
-    frame = run.gradients(phases="micro_step")
+@pytest.mark.parametrize("way", ["fsdp-at-the-end", "fsdp1-no-sync", "fsdp1-flat-no-sync"])
+def test_what_fsdp_hides_until_the_end_is_missing_and_said(runs: dict[str, Run], way: str) -> None:
+    """Until it is synchronised the gradient lies in buffers of FSDP, or is a rank's own: null, and never zero."""
+    frame = runs[way].gradients(phases="micro_step")
     before = frame[frame["micro_step"] < LENGTH]
-    assert before[["mean_abs", "l2", "max_abs", "nonfinite", "micro_l2"]].isna().all().all()
-    assert set(run.metadata["not_visible"]) == {"fsdp-micro-gradient", "fsdp-accumulated-gradient"}
-    assert runs["fsdp"].metadata["not_visible"] == ["fsdp-micro-gradient"]
-    for way in ("fsdp", "fsdp-at-the-end"):
+    assert len(before) == (LENGTH - 1) * WINDOWS * len(runs[way].layers)
+    assert before[["mean_abs", "l2", "max_abs", "nonfinite"]].isna().all().all()
+    assert set(runs[way].metadata["not_visible"]) == {"fsdp-micro-gradient", "fsdp-accumulated-gradient"}
+
+
+def test_what_is_never_visible_is_missing_and_said(runs: dict[str, Run]) -> None:
+    for way in (name for name in runs if name.startswith("fsdp")):
         assert runs[way].gradients()["micro_l2"].isna().all()
+    for way in ("fsdp", "fsdp1", "fsdp1-flat"):
+        assert runs[way].metadata["not_visible"] == ["fsdp-micro-gradient"]
     assert runs["ddp"].metadata["not_visible"] == ["ddp-average-of-micro-gradients"]
 
 
-def test_each_rank_holds_a_shard(runs: dict[str, Run]) -> None:
-    run = runs["fsdp"]
-    update = [run.gradients(phases="update", rank=rank)["l2"].astype(float) for rank in (None, 0, 1)]
-    np.testing.assert_allclose(np.sqrt(update[1] ** 2 + update[2] ** 2), update[0], rtol=1e-6)
-    assert (update[1] < update[0]).any()
+def test_tensor_parallelism_shows_each_micro_gradient(runs: dict[str, Run]) -> None:
+    """All ranks have the same micro-batch, and each holds its part of what it adds."""
+    run, alone = runs[TENSOR_PARALLEL], runs["alone"]
+    assert_equal(rows(run, "micro_step"), rows(alone, "micro_step"), MICRO)
+    assert "not_visible" not in run.metadata
+    assert run.layers["layer"].tolist() == alone.layers["layer"].tolist()
+
+
+@pytest.mark.parametrize("way", FLAT)
+def test_a_unit_of_fsdp1_is_one_layer(runs: dict[str, Run], way: str) -> None:
+    """The numbers of its parameters added up; what pads the last shard counts for nothing."""
+    run, alone = runs[way], runs["alone"].gradients(phases="update")
+    assert run.layers["layer"].tolist() == ["0._flat_param", "2._flat_param", "4._flat_param"]
+    assert run.layers["numel"].tolist() == [35, 18, 4]
+    alone["unit"] = alone["layer"].astype(str).str.split(".").str[0] + "._flat_param"
+    alone["numel"] = alone["layer"].astype(str).map(runs["alone"].layers.set_index("layer")["numel"])
+    units = alone.assign(
+        l1=alone["mean_abs"] * alone["numel"], squares=alone["l2"] ** 2, moved=alone["step_l2"] ** 2
+    ).groupby(["unit", "update"])
+    update = run.gradients(phases="update")
+    for name, expected in {
+        "mean_abs": units["l1"].sum() / units["numel"].sum(),
+        "l2": np.sqrt(units["squares"].sum()),
+        "max_abs": units["max_abs"].max(),
+        "step_l2": np.sqrt(units["moved"].sum()),
+        "zeros": 0 * units["zeros"].sum(),
+    }.items():
+        np.testing.assert_allclose(update[name].astype(float), expected, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("way", ["fsdp", "fsdp1", TENSOR_PARALLEL])
+def test_each_rank_holds_a_shard(runs: dict[str, Run], way: str) -> None:
+    run = runs[way]
+    whole, *parts = (run.gradients(phases="update", rank=rank).set_index(["layer", "update"])["l2"].astype(float)
+                     for rank in (None, 0, 1))  # fmt: skip
+    shards = (
+        whole.index
+        if way != TENSOR_PARALLEL
+        else [at for at in whole.index if at[0] in ("0.weight", "2.weight")]
+    )
+    squares = sum(part.fillna(0.0)[shards] ** 2 for part in parts)
+    np.testing.assert_allclose(np.sqrt(squares), whole[shards], rtol=1e-6)
+    assert (parts[0][shards] < whole[shards]).any()
 
 
 @pytest.mark.parametrize("way", ["restarted", pytest.param("ddp-restarted", marks=pytest.mark.soak)])

@@ -21,7 +21,10 @@ import gradviz
 
 LENGTH, WINDOWS = 3, 3
 KILLED_AT, LAST_EVENT = 5, 7  # the second micro-step of the second window
-WAYS = ("ddp", "ddp-no-sync", "ddp-no-sync-view", "fsdp", "fsdp-at-the-end")
+WAYS = ("ddp", "ddp-no-sync", "ddp-no-sync-view", "fsdp", "fsdp-at-the-end", "fsdp1", "fsdp1-no-sync",
+        "tensor-parallel")  # fmt: skip
+TENSOR_PARALLEL = "tensor-parallel"
+FLAT = ("fsdp1-flat", "fsdp1-flat-no-sync")  # FSDP1 without `use_orig_params`: one parameter for each unit
 
 
 def model() -> nn.Sequential:
@@ -46,6 +49,8 @@ def wrapped(way: str, plain: nn.Module) -> nn.Module:
     """The model as the way asks for."""
     if way.startswith("ddp"):
         return nn.parallel.DistributedDataParallel(plain, gradient_as_bucket_view=way.endswith("view"))
+    if way.startswith("fsdp1"):
+        return fully_sharded(plain, original="flat" not in way)
     if way.startswith("fsdp"):
         from torch.distributed.fsdp import fully_shard
 
@@ -53,16 +58,45 @@ def wrapped(way: str, plain: nn.Module) -> nn.Module:
             if isinstance(layer, nn.Linear):
                 fully_shard(layer)
         fully_shard(plain)
-    return plain
+    return cut_by_tensors(plain) if way == TENSOR_PARALLEL else plain
+
+
+def fully_sharded(plain: nn.Module, *, original: bool) -> nn.Module:
+    """FSDP1, a unit for each layer."""
+    from torch.distributed.fsdp import FullyShardedDataParallel
+    from torch.distributed.fsdp.wrap import ModuleWrapPolicy
+
+    policy, device = ModuleWrapPolicy({nn.Linear}), torch.device("cpu")
+    return FullyShardedDataParallel(
+        plain, auto_wrap_policy=policy, use_orig_params=original, device_id=device
+    )
+
+
+def cut_by_tensors(plain: nn.Module) -> nn.Module:
+    """The first layer is cut by its outputs, the second by its inputs, the last one is whole on each rank."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Replicate
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+    mesh = init_device_mesh("cpu", (distributed.get_world_size(),))
+    by_outputs = ColwiseParallel(output_layouts=Replicate())
+    plan = {"0": by_outputs, "2": RowwiseParallel(input_layouts=Replicate())}
+    return parallelize_module(plain, mesh, plan)
 
 
 def train(way: str, folder: str, *, rank: int = 0, world_size: int = 1) -> None:
     """Nine micro-batches, of which each rank sees its share of the examples."""
     plain = model()
     net = wrapped(way, plain)
+    part, parts = (0, 1) if way == TENSOR_PARALLEL else (rank, world_size)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     with gradviz.watch(
-        plain, optimizer, run_dir=folder, name=way, accumulation_steps=LENGTH, strict=True
+        net if way.startswith("fsdp1") else plain,
+        optimizer,
+        run_dir=folder,
+        name=way,
+        accumulation_steps=LENGTH,
+        strict=True,
     ) as recorder:
         for number, (inputs, targets) in enumerate(batches(), start=1):
             last = number % LENGTH == 0
@@ -70,8 +104,8 @@ def train(way: str, folder: str, *, rank: int = 0, world_size: int = 1) -> None:
                 net.set_requires_gradient_sync(last)
             quiet = "no-sync" in way and not last
             with net.no_sync() if quiet else contextlib.nullcontext():
-                outputs = net(inputs[rank::world_size])
-                ((outputs - targets[rank::world_size]) ** 2).mean().div(LENGTH).backward()
+                outputs = net(inputs[part::parts])
+                ((outputs - targets[part::parts]) ** 2).mean().div(LENGTH).backward()
             if last:
                 optimizer.step()
                 optimizer.zero_grad()
