@@ -57,7 +57,7 @@ class Observer:
 
     def grow(self) -> None:
         """The model may have got parameters since: watch them from the next window on."""
-        if self._windows.between and (added := self._watched.grow()):
+        if (self._windows.between or self._windows.fresh) and (added := self._watched.grow()):
             self._settle_updates()
             self._writer.add_layers(added)
             self._board.start()

@@ -69,7 +69,7 @@ def _create(
 
     def look(*, final: bool = False) -> None:
         writer = created[0]() if created else None
-        if writer is not None and next(watched.alive(), None) is None:
+        if writer is not None and watched.gone():
             writer.close(reason="the model was deleted")
         if writer is not None and announcer is not None:
             announcer.look(writer.path, final=final)

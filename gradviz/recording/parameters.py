@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from torch import distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.parameter import is_lazy
 
 from gradviz.errors import WatchError
-from gradviz.recording.fsdp import FlatShard, flat_shard, units_of, uses_fsdp2
+from gradviz.recording.fsdp import FlatShard, flat_shard, is_flattened, units_of, uses_fsdp2
+from gradviz.recording.layers import layer_of, owners_of, plain_name
 from gradviz.recording.local import is_partial, is_sharded, local_tensor, shard_like
 from gradviz.schema import Layer
 
 Named = tuple[str, nn.Parameter]
-WRAPPERS = {
-    "_orig_mod",
-    "_fsdp_wrapped_module",
-    "_checkpoint_wrapped_module",
-}  # of torch, in the names of parameters
+CUT_SINCE = (
+    "the model's parameters have been cut up among processes since gradviz.watch. "
+    "Call watch when FSDP or tensor parallelism has wrapped the model"
+)
 
 
 class WatchedParameters:
@@ -45,6 +42,7 @@ class WatchedParameters:
         self.model: weakref.ref[nn.Module] | None = None
         self.met_strangers = False
         """Whether an optimizer has stepped with a parameter that was not met before: the model may have grown."""
+        self._flattened_since: bool | None = None
         self._passed_over: dict[int, weakref.ref[torch.Tensor]] = {}  # parameters of other models, by id
         self._add(named, owners, units or {})
 
@@ -56,11 +54,11 @@ class WatchedParameters:
         for name, parameter in named:
             if id(parameter) not in names:
                 parameters.append(parameter)
-            names.setdefault(id(parameter), []).append(_plain(name))
+            names.setdefault(id(parameter), []).append(plain_name(name))
         first = len(self.references)
         found = {slot: flat_shard(p, units) for slot, p in enumerate(parameters, first)}
         flat = {slot: shard for slot, shard in found.items() if shard is not None}
-        added = [_layer(s, p, names[id(p)], owners, flat.get(s)) for s, p in enumerate(parameters, first)]
+        added = [layer_of(s, p, names[id(p)], owners, flat.get(s)) for s, p in enumerate(parameters, first)]
         self.flat |= flat
         self.references += [weakref.ref(parameter) for parameter in parameters]
         self.slot_of |= {id(parameter): slot for slot, parameter in enumerate(parameters, first)}
@@ -77,7 +75,9 @@ class WatchedParameters:
         if model is None:
             return []
         named = [(n, p) for n, p in model.named_parameters(remove_duplicate=False) if self._slot(p) is None]
-        return self._add(named, _owners(model), units_of(model)) if named else []
+        if any(is_flattened(p) or is_sharded(p) for _, p in named):
+            raise WatchError(CUT_SINCE)
+        return self._add(named, owners_of(model), units_of(model)) if named else []
 
     def _slot(self, parameter: torch.Tensor) -> int | None:
         slot = self.slot_of.get(id(parameter))  # an id is given again once its parameter is gone
@@ -92,6 +92,10 @@ class WatchedParameters:
             parameter = reference()
             if parameter is not None:
                 yield slot, parameter
+
+    def gone(self) -> bool:
+        """Whether the model is: none of its parameters exists, and it may get no others."""
+        return next(self.alive(), None) is None and (self.model is None or self.model() is None)
 
     def slots_of(self, optimizer: torch.optim.Optimizer) -> list[int]:
         """The slots that `optimizer` owns, ascending; another model's parameters are passed over."""
@@ -110,7 +114,7 @@ class WatchedParameters:
         """Names of the batch norms that take their statistics from each micro-batch; none of a list of parameters."""
         model = None if self.model is None else self.model()
         modules = () if model is None else model.named_modules()
-        return [_plain(name) for name, m in modules if isinstance(m, _BatchNorm) and m.training]
+        return [plain_name(name) for name, m in modules if isinstance(m, _BatchNorm) and m.training]
 
     def held(self) -> dict[int, int]:
         """Elements that this process holds of each slot that is cut up."""
@@ -133,11 +137,19 @@ class WatchedParameters:
         return gradient if parameter is None else shard_like(gradient, parameter)
 
     def averages(self) -> bool:
-        """Whether a backward may leave the average over ranks in `p.grad` (DDP, unless inside `no_sync`)."""
+        """Whether a backward may leave the average over ranks in `p.grad` (DDP, unless inside `no_sync`).
+
+        Raises `WatchError` where FSDP1 has flattened the parameters since.
+        """
         if self.sharded:
             return True
         if not (distributed.is_available() and distributed.is_initialized()):
             return False
+        if self._flattened_since is None:
+            self._flattened_since = any(is_flattened(p) for _, p in self.alive())
+        if self._flattened_since:
+            self.slot_of.clear()  # no update either
+            raise WatchError(CUT_SINCE)
         model = None if self.model is None else self.model()
         return bool(getattr(model, "require_backward_grad_sync", True))
 
@@ -179,7 +191,7 @@ def find_parameters(model: object) -> WatchedParameters:
     Raises `WatchError` where there is nothing to watch, and says what was given.
     """
     if isinstance(model, nn.Module):
-        named, owners = list(model.named_parameters(remove_duplicate=False)), _owners(model)
+        named, owners = list(model.named_parameters(remove_duplicate=False)), owners_of(model)
         units = units_of(model)
     else:
         named, owners, units = _pairs(model), {}, {}
@@ -193,12 +205,6 @@ def find_parameters(model: object) -> WatchedParameters:
     return watched
 
 
-def _owners(model: nn.Module) -> dict[str, str]:
-    return {
-        _plain(name): type(module).__name__ for name, module in model.named_modules(remove_duplicate=False)
-    }
-
-
 def _pairs(model: object) -> list[Named]:
     try:
         pairs = [(name, parameter) for name, parameter in model]  # type: ignore[attr-defined]
@@ -209,32 +215,6 @@ def _pairs(model: object) -> list[Named]:
     raise WatchError(
         f"gradviz.watch was given {_described(model)}. "
         "Pass an nn.Module, or pairs of name and parameter such as model.named_parameters()."
-    )
-
-
-def _plain(name: str) -> str:
-    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
-
-
-def _layer(
-    slot: int, parameter: Any, names: list[str], owners: dict[str, str], flat: FlatShard | None
-) -> Layer:
-    if is_lazy(parameter):
-        raise WatchError(
-            f"Parameter '{names[0]}' has no shape yet (a lazy module). "
-            "Run one forward pass before gradviz.watch."
-        )
-    owner = names[0].rpartition(".")[0]
-    shape = tuple(parameter.shape) if flat is None else flat.shape
-    return Layer(
-        layer_id=slot,
-        name=names[0],
-        shape=shape,
-        numel=math.prod(shape),
-        dtype=str(parameter.dtype).removeprefix("torch."),
-        module_type=owners.get(owner, ""),
-        trainable=parameter.requires_grad,
-        shared_names=tuple(dict.fromkeys(names[1:])),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -87,3 +89,37 @@ def test_all_other_gradients_are_those_of_the_whole_model(runs: dict[str, Run]) 
             ours[name].astype(float), theirs[name].astype(float), rtol=1e-5, err_msg=name
         )
     assert ours["event"].tolist() == theirs["event"].tolist()
+
+
+BEFORE = """
+import logging
+import sys
+import torch
+from torch import distributed
+import gradviz
+from tests.distributed import trainings
+
+logging.disable()
+distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+plain = trainings.model()
+with gradviz.watch(plain, run_dir=sys.argv[2]):
+    net = trainings.wrapped(sys.argv[1], plain)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for inputs, targets in trainings.batches():
+        (net(inputs) - targets).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.parametrize("way", ["fsdp", "fsdp1", "fsdp1-flat"])
+def test_a_model_that_is_wrapped_after_watch_is_said_to_be_and_never_recorded_wrong(
+    tmp_path: Path, way: str
+) -> None:
+    training = Forked(BEFORE, way, tmp_path)
+    _, errors = training.communicate()
+    assert training.returncode == 0, errors
+    assert "Call watch when FSDP or tensor parallelism has wrapped the model" in errors
+    (run,) = list_runs(tmp_path)
+    assert open_run(run.path).gradients(phases=("micro_step", "update")).empty

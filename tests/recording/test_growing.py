@@ -167,3 +167,19 @@ def test_a_new_parameter_at_the_address_of_one_that_is_gone() -> None:
     assert watched.slots_of(torch.optim.SGD(model.parameters(), lr=0.1)) == [0, 1]
     assert watched.met_strangers
     assert [layer.name for layer in watched.grow()] == ["scale"]
+
+
+def test_a_model_all_of_whose_parameters_are_replaced_before_training_is_recorded(tmp_path: Path) -> None:
+    """None of those that were there at `watch` is left: the model is not taken for one that was deleted."""
+    model = Grown()
+    with gradviz.watch(model, run_dir=tmp_path, strict=True) as recorder:
+        model.body, model.head = nn.Linear(3, 4), nn.Linear(4, 2)
+        gc.collect()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        window(model, optimizer)  # not seen: nobody has said that the new ones are trained
+        means = window(model, optimizer)
+    rows = gradviz.open_run(recorder.run_path).gradients(phases="update")
+    assert sorted(rows["layer"]) == sorted(f"{name}~2" for name in means[-1])
+    found = rows.set_index("layer")["mean_abs"]
+    for name, mean in means[-1].items():
+        assert found[f"{name}~2"] == pytest.approx(mean, rel=1e-6)
