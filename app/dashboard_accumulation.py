@@ -103,7 +103,7 @@ def headline(reading: Reading, choice: Choice) -> None:
         "nonfinite": str(int(record.broken.sum())),
         "dropped": str(reading.run.dropped),
     }
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="medium", key="numbers"):
         for name, value in shown.items():
             st.metric(say(f"headline.{name}"), value, help=say(f"headline_help.{name}"), width=METRIC_WIDTH)
     if found.layer is not None:

@@ -55,8 +55,8 @@ class Choice:
 def ask(reading: Reading) -> Choice | None:
     """The controls of the page; None where nothing is chosen, or too much, which is then said."""
     with controls():
-        layers_box, windows_box = st.columns([5, 4], gap="medium")
-        look_box, groups_box = st.columns([5, 4], gap="medium")
+        layers_box, windows_box = st.columns([3, 2], gap="medium")
+        look_box, groups_box = st.columns([3, 2], gap="medium")
         with look_box:
             statistic, is_log, panels = _ask_look()
         series = _ask_series(reading, layers_box, groups_box)

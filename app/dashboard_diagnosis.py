@@ -33,7 +33,7 @@ def headline(found: Diagnosis) -> None:
     levels = Counter(finding.level for finding in found.findings)
     counts = {str(level): levels[level] for level in reversed(Level)}
     counts |= {"checked": len(found.checked), "unknown": len(found.unknown)}
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="medium", key="numbers"):
         for name, count in counts.items():
             label, hint = say(f"diagnosis.count.{name}"), say(f"diagnosis.count_help.{name}")
             st.metric(label, str(count), help=hint, width=METRIC_WIDTH)
@@ -65,7 +65,7 @@ def checks_part(found: Diagnosis) -> None:
         }
         for code, state in sorted(states.items(), key=lambda pair: order.index(pair[1]))
     ]
-    columns = texts("checks", state=120, check=330, needs=420, code=160)
+    columns = texts("checks", state=120, check=420, needs=340, code=160)
     st.dataframe(rows, hide_index=True, column_config=columns, height=table_height(len(rows)))
 
 

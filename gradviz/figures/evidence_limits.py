@@ -61,7 +61,8 @@ class LimitLines:
         if self.vertical:  # the second name stands at the other end, so that close ones do not touch
             end = first + ROOM / 2 if place == 1 else last - ROOM / 2
             side = "left" if self._is_far(limit) else "right"
-            self._add([end], [limit], mode="text", text=[label], textposition=f"middle {side}")
+            name = f"\u00a0{label}\u00a0"  # so that no letter touches the line
+            self._add([end], [limit], mode="text", text=[name], textposition=f"middle {side}")
         else:
             self._add([last], [limit], mode="text", text=[label], textposition="top left")
 
