@@ -14,7 +14,7 @@ import pytest
 from gradviz.schema import RunState
 from gradviz.store import Run, list_runs, open_run
 from tests.distributed import trainings
-from tests.distributed.trainings import FLAT, LAST_EVENT, LENGTH, TENSOR_PARALLEL, WAYS, WINDOWS
+from tests.distributed.trainings import FLAT, LAST_EVENT, LENGTH, PIPELINE, TENSOR_PARALLEL, WAYS, WINDOWS
 
 MICRO = ("micro_mean_abs", "micro_l2", "micro_max_abs", "micro_nonfinite")
 VALUES = ("mean_abs", "l2", "max_abs", "zeros", "nonfinite")
@@ -46,7 +46,7 @@ def opened(folder: Path) -> dict[str, Run]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     folder = tmp_path_factory.mktemp("ranks")
     trainings.train("alone", str(folder))
-    launch(folder, *WAYS, *FLAT)
+    launch(folder, *WAYS, *FLAT, PIPELINE)
     return opened(folder)
 
 
@@ -131,6 +131,23 @@ def test_tensor_parallelism_shows_each_micro_gradient(runs: dict[str, Run]) -> N
     assert_equal(rows(run, "micro_step"), rows(alone, "micro_step"), MICRO)
     assert "not_visible" not in run.metadata
     assert run.layers["layer"].tolist() == alone.layers["layer"].tolist()
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_each_stage_of_a_pipeline_is_a_run_with_the_numbers_of_its_layers(
+    runs: dict[str, Run], stage: int
+) -> None:
+    """A micro-batch of the schedule is a micro-step; the loss is known where the last stage is."""
+    run, alone = runs[f"{PIPELINE}-{stage}"], runs["alone"]
+    assert (run.ranks, run.gaps, run.state) == ([stage], [], RunState.FINISHED)
+    layers = run.layers["layer"].tolist()
+    assert layers == [name for name in alone.layers["layer"] if (name[0] == "0") == (stage == 0)]
+    whole = alone.gradients(layers=layers)
+    assert_equal(run.gradients(), whole, (*VALUES, *MICRO, "step_l2"))
+    events = run.events()
+    losses = events["loss"][events["phase"] == "micro_step"]
+    expected = alone.events()["loss"][alone.events()["phase"] == "micro_step"]
+    np.testing.assert_allclose(losses, expected if stage else np.full(LENGTH * WINDOWS, np.nan), rtol=1e-6)
 
 
 @pytest.mark.parametrize("way", FLAT)

@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 import time
+from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,6 +25,7 @@ LENGTH, WINDOWS = 3, 3
 KILLED_AT, LAST_EVENT = 5, 7  # the second micro-step of the second window
 WAYS = ("ddp", "ddp-no-sync", "ddp-no-sync-view", "fsdp", "fsdp-at-the-end", "fsdp1", "fsdp1-no-sync",
         "tensor-parallel")  # fmt: skip
+PIPELINE = "pipeline"
 TENSOR_PARALLEL = "tensor-parallel"
 FLAT = ("fsdp1-flat", "fsdp1-flat-no-sync")  # FSDP1 without `use_orig_params`: one parameter for each unit
 
@@ -105,12 +108,42 @@ def train(way: str, folder: str, *, rank: int = 0, world_size: int = 1) -> None:
             quiet = "no-sync" in way and not last
             with net.no_sync() if quiet else contextlib.nullcontext():
                 outputs = net(inputs[part::parts])
-                ((outputs - targets[part::parts]) ** 2).mean().div(LENGTH).backward()
+                share_of_loss(outputs, targets[part::parts]).backward()
             if last:
                 optimizer.step()
                 optimizer.zero_grad()
             if "restarted" in way and number == KILLED_AT and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
                 die(int(os.environ["RANK"]), recorder.run_path)
+
+
+def train_stage(folder: str, *, rank: int, world_size: int) -> None:
+    """The same training as a pipeline: the first rank has the first layer, the second one the rest."""
+    from torch.distributed.pipelining import PipelineStage, Schedule1F1B
+
+    mine = {str(i): layer for i, layer in enumerate(model()) if (i < 2) == (rank == 0)}
+    part = nn.Sequential(OrderedDict(mine))
+    schedule = Schedule1F1B(
+        PipelineStage(part, rank, world_size, torch.device("cpu")),
+        LENGTH,
+        loss_fn=share_of_loss,
+        scale_grads=False,
+    )
+    optimizer = torch.optim.SGD(part.parameters(), lr=0.1, momentum=0.9)
+    with gradviz.watch(
+        part, optimizer, run_dir=folder, name=f"{PIPELINE}-{rank}", accumulation_steps=LENGTH, strict=True
+    ):
+        for first in range(0, LENGTH * WINDOWS, LENGTH):
+            inputs, targets = (
+                torch.cat(parts) for parts in zip(*batches()[first : first + LENGTH], strict=True)
+            )
+            schedule.step(inputs) if rank == 0 else schedule.step(target=targets)
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def share_of_loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Of one micro-batch of a window."""
+    return ((outputs - targets) ** 2).mean().div(LENGTH)
 
 
 def join() -> None:
@@ -139,5 +172,6 @@ if __name__ == "__main__":
     else:
         join()
         for one in ways:
-            train(one, place, rank=distributed.get_rank(), world_size=distributed.get_world_size())
+            start = train_stage if one == PIPELINE else partial(train, one)
+            start(place, rank=distributed.get_rank(), world_size=distributed.get_world_size())
         distributed.destroy_process_group()
