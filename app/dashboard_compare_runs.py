@@ -18,6 +18,7 @@ from dashboard_catalogue import (
     open_summary,
     recorded_folder,
 )
+from dashboard_first import up_to_first_picture
 from dashboard_link import publish
 from dashboard_live import COLOURS, ICONS
 from dashboard_reading import Reading
@@ -59,7 +60,7 @@ def show_members(draw: Callable[[Sequence[Member]], None], *, parameters: Sequen
     every = REFRESH_SECONDS if is_live and not paused else None
 
     def stage() -> None:
-        with section("compare.stage", heading=False):
+        with up_to_first_picture(), section("compare.stage", heading=False):
             _show({one: runs[one] for one in chosen}, draw, refreshing=every is not None)
         publish(*parameters)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import dashboard_view as view
 import streamlit as st
+from dashboard_first import rest_comes_later
 from dashboard_reading import Picture
 from dashboard_words import say, say_plain
 
@@ -40,13 +41,15 @@ def picture_head(name: str, picture: Picture) -> Iterator[None]:
 
 def draw_picture(name: str, picture: Picture, **chart: Any) -> Any:
     """The chart itself, which has a figure; read aloud it is its title and its sentence."""
-    return st.plotly_chart(
+    selected = st.plotly_chart(
         picture.figure,
         key=name,
         config={"displaylogo": False, "toImageButtonOptions": _camera(name)},
         alt=f"{picture.title}. {picture.sentence}",
         **chart,
     )
+    rest_comes_later()
+    return selected
 
 
 def file_stem(name: str) -> str:

@@ -16,6 +16,7 @@ from dashboard_catalogue import (
     open_summary,
     recorded_folder,
 )
+from dashboard_first import up_to_first_picture
 from dashboard_link import publish
 from dashboard_live import show_standing
 from dashboard_reading import Reading
@@ -61,7 +62,8 @@ def show_run(page: str, draw: Callable[[Reading], None], *, parameters: Sequence
         _stand(listed, paused=paused)
 
     def stage() -> None:
-        _show(listed, rank, draw)
+        with up_to_first_picture():
+            _show(listed, rank, draw)
         publish(*parameters, *(["rank"] if len(listed.ranks) > 1 else []))
 
     st.fragment(standing, run_every=TICK_SECONDS if is_live else None)()

@@ -72,8 +72,11 @@ def visits(browser: Browser, server: Server) -> Iterator[Visit]:
 
 
 def settle(page: Page) -> None:
-    """Wait until the script has run and nothing is left to be replaced."""
+    """Wait until the script has run and nothing is left to come or to be replaced."""
     expect(page.get_by_role("heading", level=1)).to_be_visible()
+    for _ in range(2):  # the first picture of a page comes alone, and what asks for the rest goes with it
+        expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+        expect(page.locator(".st-key-rest")).to_have_count(0)
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
