@@ -44,7 +44,7 @@ def facts_of(run: Run, story: RunStory, language: str) -> Html:
 def _created(said: object) -> str:
     try:
         return f"{datetime.fromisoformat(str(said)).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    except ValueError:  # a manifest may come from anywhere
+    except (ValueError, OverflowError):  # a manifest may come from anywhere
         return ""
 
 

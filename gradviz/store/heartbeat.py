@@ -13,7 +13,7 @@ from typing import Any
 from gradviz.schema import RunState
 from gradviz.store.files import Disk
 from gradviz.store.locks import is_locked
-from gradviz.store.sealed import seal, unseal
+from gradviz.store.sealed import seal, unseal, whole
 
 SIZE_LIMIT = 2**20
 INTERVAL_SECONDS = 5.0  # a heartbeat is rewritten at least this often
@@ -73,24 +73,24 @@ def _decode(fields: Any) -> Heartbeat:
     if not isinstance(fields, dict):
         raise TypeError("a heartbeat is a JSON object")
     return Heartbeat(
-        rank=int(fields.get("rank", 0)),
+        rank=whole(fields.get("rank", 0)),
         state=RunState(fields.get("state", "live")),
         reason=None if fields.get("reason") is None else str(fields["reason"])[:2000],
-        events=int(fields.get("events", 0)),
+        events=whole(fields.get("events", 0)),
         last_event=_optional_int(fields.get("last_event")),
         last_update=_optional_int(fields.get("last_update")),
         last_event_at=None if fields.get("last_event_at") is None else float(fields["last_event_at"]),
-        dropped=int(fields.get("dropped", 0)),
-        errors=int(fields.get("errors", 0)),
+        dropped=whole(fields.get("dropped", 0)),
+        errors=whole(fields.get("errors", 0)),
         last_errors=tuple(str(text)[:2000] for text in fields.get("last_errors", ()))[:10],
         written=float(fields.get("written", 0.0)),
-        pid=int(fields.get("pid", 0)),
+        pid=whole(fields.get("pid", 0)),
         host=str(fields.get("host", "")),
     )
 
 
 def _optional_int(value: Any) -> int | None:
-    return None if value is None else int(value)
+    return None if value is None else whole(value)
 
 
 def state_of(run: Path, heartbeat: Heartbeat | None, rank: int = 0) -> RunState:

@@ -151,7 +151,7 @@ def _summary(path: Path, names: Sequence[str]) -> RunSummary | None:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and 0 <= value < 2**31 else None
 
 
 def _is_foreign(path: Path) -> bool:

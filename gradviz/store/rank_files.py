@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gradviz.store.files import Disk
-from gradviz.store.sealed import KEY, seal, unseal
+from gradviz.store.sealed import KEY, seal, unseal, whole
 
 SIZE_LIMIT = 64 * 2**20
 SEGMENT_LIMIT = 10_000
@@ -85,14 +85,14 @@ def known_rank_file(run: Path, rank: int, disk: Disk) -> RankFile | None:
 
 def _segment(row: Mapping[str, Any]) -> Segment:
     return Segment(
-        first_event=int(row["first_event"]),
-        first_update=int(row["first_update"]),
+        first_event=whole(row["first_event"]),
+        first_update=whole(row["first_update"]),
         started=float(row["started"]),
-        restart=int(row.get("restart", 0)),
-        world_size=int(row.get("world_size", 1)),
+        restart=whole(row.get("restart", 0)),
+        world_size=whole(row.get("world_size", 1)),
         launch=str(row.get("launch", "")),
         launcher=str(row.get("launcher", "")),
-        shards={int(layer_id): int(numel) for layer_id, numel in row.get("shards", {}).items()},
+        shards={whole(layer_id): whole(numel) for layer_id, numel in row.get("shards", {}).items()},
     )
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
+
+LARGEST = 2**53  # above it JSON's readers elsewhere no longer agree, and tables overflow soon after
 
 KEY = "crc32"
 _LEAD = b'{"crc32":"'
@@ -25,3 +28,11 @@ def unseal(content: bytes) -> bytes:
     if wrong or content[len(_LEAD) : _REST] != f'{zlib.crc32(rest):08x}",'.encode():
         raise ValueError(f"its checksum is wrong (take its entry {KEY!r} out if it was changed by hand)")
     return b"{" + rest
+
+
+def whole(value: Any) -> int:
+    """A whole number out of JSON; ValueError for one that counts nothing."""
+    number = int(value)
+    if abs(number) >= LARGEST:
+        raise ValueError(f"{number} is too large")
+    return number

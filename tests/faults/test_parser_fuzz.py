@@ -155,6 +155,14 @@ def test_optimizers_that_are_none(odd: Any) -> None:
     check("run.json", seal(json.dumps({**without_seal("run.json"), "optimizers": odd}).encode()))
 
 
+@pytest.mark.parametrize("entry", ["first_event", "first_update", "restart"])
+def test_a_segment_that_no_table_can_hold(entry: str) -> None:
+    """It ended the reader with an OverflowError."""
+    content = without_seal("rank-0.json")
+    content["segments"][0][entry] = 10**30
+    check("rank-0.json", seal(json.dumps(content).encode()))
+
+
 def test_an_index_whose_version_is_no_number() -> None:
     """It ended the reader with a TypeError."""
     (path,) = (GOLDEN / "gradients" / "rank=0").glob("part-*")

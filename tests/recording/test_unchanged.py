@@ -223,7 +223,8 @@ def test_the_users_own_exception_passes_unchanged() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_child_is_silent() -> None:
     script = """
-import os, sys, torch, gradviz, pathlib, tempfile
+import os, sys, torch, gradviz, pathlib, tempfile, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks of a process with threads
 model = torch.nn.Linear(3, 2)
 recorder = gradviz.watch(model, run_dir=tempfile.mkdtemp(), strict=True)
 model(torch.ones(1, 3)).sum().backward()

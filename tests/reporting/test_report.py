@@ -13,6 +13,7 @@ from gradviz.reporting import report_html, write_report
 from gradviz.store import sample_folder
 from gradviz.texts import LANGUAGES, text
 from tests.app.recorded import open_writer, record_run
+from tests.app.test_odd_files import ODD, rewrite
 from tests.app.test_pages import HOSTILE
 from tests.reporting.reading import Page
 
@@ -120,6 +121,14 @@ def test_a_run_that_has_just_started(tmp_path: Path) -> None:
 
 def test_a_run_of_one_micro_step(tmp_path: Path) -> None:
     assert page_of(record_run(tmp_path, windows=[1])).is_sound
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_numbers_and_times_that_none_of_ours_has(tmp_path: Path, odd: str) -> None:
+    path = record_run(tmp_path)
+    for name, entries in ODD[odd].items():
+        rewrite(path / name, entries)
+    assert page_of(path).is_sound
 
 
 @pytest.mark.parametrize("damage", [b"", None], ids=["zero bytes", "flipped"])
