@@ -31,7 +31,7 @@ from gradviz.analysis import AXES, STATISTICS, Axis, Comparison, DifferenceMap, 
 from gradviz.diagnostics import Finding, Level
 from gradviz.diagnostics.wording import title_of
 from gradviz.figures.comparison_wording import comparison_sentences
-from gradviz.texts import catalogue, text
+from gradviz.texts import catalogue, joined, text
 
 MOST_LAYERS = 4  # panels under each other
 TOLERANCES = ("0", "1e-7", "1e-5", "1e-3", "1e-1")
@@ -96,7 +96,7 @@ def parting_part(first: Member, second: Member, tolerance: float) -> None:
             say("compare.parting.title"), anchor=False, help=say("compare.parting.help"), width="content"
         )
     show, icon = (st.success, "check_circle") if record.is_same else (st.info, "call_split")
-    show(literal(" ".join(comparison_sentences(record, language()))), icon=f":material/{icon}:")
+    show(literal(joined(comparison_sentences(record, language()), language())), icon=f":material/{icon}:")
     if picture.figure is not None:
         draw_picture("compare.parting", picture)
 

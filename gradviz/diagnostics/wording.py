@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradviz.diagnostics.findings import Diagnosis, Evidence, Finding
-from gradviz.texts import catalogue, text
+from gradviz.texts import catalogue, joined, text
 
 SHOWN_NAMES = 4
 
@@ -96,7 +96,7 @@ def summary_of(diagnosis: Diagnosis, language: str = "en") -> str:
     )
     if diagnosis.windows == diagnosis.windows_total:
         return windows
-    return f"{windows} {text('diagnosis.word.part', language, total=diagnosis.windows_total)}"
+    return joined([windows, text("diagnosis.word.part", language, total=diagnosis.windows_total)], language)
 
 
 def missing_of(unknown: Mapping[str, tuple[str, ...]], language: str = "en") -> dict[str, str]:

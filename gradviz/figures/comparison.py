@@ -12,7 +12,7 @@ from gradviz.figures.names import escape_plotly
 from gradviz.figures.numbers import number
 from gradviz.figures.palette import BLUE, NEUTRAL, RED
 from gradviz.figures.value_axis import ValueAxis, value_axis
-from gradviz.texts import text
+from gradviz.texts import joined, text
 
 HEIGHT = 340
 DOTS = 200  # updates that may each have a marker
@@ -29,7 +29,7 @@ def plot_comparison(comparison: Comparison, *, language: str = "en") -> go.Figur
     *Requires*: two runs with layers of the same name and windows that both recorded.
     """
     title = text("figure.comparison.title", language)
-    sentence = " ".join(comparison_sentences(comparison, language, _short))
+    sentence = joined(comparison_sentences(comparison, language, _short), language)
     if not comparison.compared or comparison.is_identical:
         return blank(title, "comparison.said", language, sentences=sentence)
     figure = sheet(title, sentence, height=HEIGHT)

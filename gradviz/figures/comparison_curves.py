@@ -13,7 +13,7 @@ from gradviz.figures.names import escape_plotly, short_name
 from gradviz.figures.numbers import number_format
 from gradviz.figures.palette import BLUE, CYAN, GREEN, NEUTRAL, PURPLE, RED, YELLOW
 from gradviz.figures.value_axis import Floats, ValueAxis, value_axis
-from gradviz.texts import text
+from gradviz.texts import joined, text
 
 COLOURS = (BLUE, YELLOW, PURPLE, GREEN, CYAN, NEUTRAL)  # six runs: the colour-blind safe five and grey
 WIDEST, NARROWEST = 4.0, 1.5  # the first run is drawn widest: lines that lie upon each other are all seen
@@ -78,7 +78,7 @@ def _sentence(curves: ComparedCurves, language: str) -> str:
     shown = max(len(curve.x) for part in curves.curves for curve in part)
     if shown < total:
         sentences.append(text("figure.compared_curves.thinned", language, shown=shown, total=total))
-    return " ".join(sentences)
+    return joined(sentences, language)
 
 
 def _panel(

@@ -12,7 +12,7 @@ from gradviz.analysis.comparison_map import DifferenceMap
 from gradviz.figures.canvas import blank, hover, sheet
 from gradviz.figures.names import escape_plotly, short_name
 from gradviz.figures.palette import BLUE, NEUTRAL, PURPLE, RED, YELLOW, faded
-from gradviz.texts import text
+from gradviz.texts import joined, text
 
 ROWS = 40  # layers that may each have their name
 ROW_HEIGHT, LEAST_HEIGHT, MOST_HEIGHT = 18, 320, 760
@@ -74,7 +74,7 @@ def _sentence(difference: DifferenceMap, language: str) -> str:
         sentences.append(text("figure.difference_map.thinned", language, **counts))
     if difference.broken.any():
         sentences.append(text("figure.difference_map.broken", language, count=int(difference.broken.sum())))
-    return " ".join(sentences)
+    return joined(sentences, language)
 
 
 class _Cells:

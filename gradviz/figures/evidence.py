@@ -17,7 +17,7 @@ from gradviz.figures.evidence_limits import LimitLines
 from gradviz.figures.numbers import number_format
 from gradviz.figures.palette import BLUE, RED
 from gradviz.figures.value_axis import Flags, Floats, ValueAxis, value_axis
-from gradviz.texts import text
+from gradviz.texts import joined, text
 
 HEIGHT = 300
 DOTS = 200  # points that may each have a marker
@@ -84,7 +84,7 @@ def _sentence(series: EvidenceSeries, shown: EvidenceSeries, language: str) -> s
         )
     if len(shown.y) < len(series.y) and series.quantity not in BLOCKS:
         sentences.append(text("figure.evidence.thinned", language, shown=len(shown.y), total=len(series.y)))
-    return " ".join(sentences)
+    return joined(sentences, language)
 
 
 def _axis(series: EvidenceSeries) -> ValueAxis:

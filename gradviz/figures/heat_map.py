@@ -11,7 +11,7 @@ from gradviz.figures.canvas import blank, hover, sheet
 from gradviz.figures.heat_map_colours import Colours
 from gradviz.figures.names import hovered_name, short_name
 from gradviz.figures.numbers import number_format
-from gradviz.texts import text
+from gradviz.texts import joined, text
 
 ROWS = 40  # names at an axis
 LETTERS = 28  # of a name at the axis
@@ -77,7 +77,7 @@ def _sentence(heat_map: HeatMap, relative: bool, language: str) -> str:
         sentences.append(text(f"figure.heat_map.{key}", language, **shown))
     if heat_map.broken.any():
         sentences.append(text("figure.heat_map.nonfinite", language, count=int(heat_map.broken.sum())))
-    return " ".join(sentences)
+    return joined(sentences, language)
 
 
 def _kind_of_cell(heat_map: HeatMap) -> str:

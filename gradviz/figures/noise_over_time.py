@@ -11,7 +11,7 @@ from gradviz.figures.names import short_name
 from gradviz.figures.numbers import number
 from gradviz.figures.palette import BLUE, GRID, NEUTRAL, PURPLE, faded
 from gradviz.figures.value_axis import Floats, value_axis
-from gradviz.texts import text
+from gradviz.texts import joined, text
 
 LINES = 40  # points that may each have a marker
 
@@ -72,7 +72,7 @@ def _sentence(record: NoiseOverTime, language: str) -> str:
         sentences.append(text("figure.noise_over_time.no_samples", language))
     counts = {"width": record.width, "used": record.used, "read": record.read, "total": record.total}
     key = "counted" if record.read == record.total else "spread"
-    return " ".join([*sentences, text(f"figure.noise_over_time.{key}", language, **counts)])
+    return joined([*sentences, text(f"figure.noise_over_time.{key}", language, **counts)], language)
 
 
 def _verdict(record: NoiseOverTime, low: float, high: float) -> str:

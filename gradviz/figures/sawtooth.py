@@ -18,7 +18,7 @@ from gradviz.figures.sawtooth_seams import seam_lines
 from gradviz.figures.sawtooth_traces import consumed_marks, micro_bars, rise
 from gradviz.figures.value_axis import Floats, Integers, ValueAxis, value_axis
 from gradviz.schema import Phase
-from gradviz.texts import text
+from gradviz.texts import joined, text
 
 _LABELS = 14  # update numbers that fit under the picture
 _BOUNDARIES = 80  # window boundaries that can be told apart
@@ -115,7 +115,7 @@ def _sentence(shown: Sequence[Sawtooth], language: str) -> str:
     if thin.windows_shown < thin.windows_total:
         counts = {"shown": thin.windows_shown, "total": thin.windows_total}
         sentences.append(text("figure.sawtooth.thinned", language, **counts))
-    return " ".join(sentences)
+    return joined(sentences, language)
 
 
 def _first_nonfinite(one: Sawtooth) -> tuple[int, int, int]:

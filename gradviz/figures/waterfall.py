@@ -12,7 +12,7 @@ from gradviz.figures.numbers import number, percent
 from gradviz.figures.palette import BLUE, CYAN, NEUTRAL, RED, YELLOW
 from gradviz.figures.value_axis import Floats, value_axis
 from gradviz.schema import Phase
-from gradviz.texts import text
+from gradviz.texts import joined, text
 
 STANDS_OUT = 1.5  # times an even share
 MULTIPLE = 2.0  # times the update: from here on a share is said as a multiple
@@ -72,30 +72,28 @@ def _sentence(waterfall: Waterfall, language: str) -> str:
         "even": percent(1 / count),
     }
     if not waterfall.has_shares:
-        return text("figure.waterfall.sentence", language, **words) + _logged(waterfall, language)
+        sentence = text("figure.waterfall.sentence", language, **words)
+        return joined([sentence, *_logged(waterfall, language)], language)
     stands_out = waterfall.share >= STANDS_OUT / count
     cancelled = waterfall.share > CANCELLED + LEFTOVER
     key = "only" if count == 1 else "cancelled" if cancelled else "made" if stands_out else "even"
-    sentence = text(f"figure.waterfall.{key}", language, **words)
+    sentences = [text(f"figure.waterfall.{key}", language, **words)]
     if waterfall.leftover > LEFTOVER:
         share = percent(waterfall.leftover)
         older = text("figure.waterfall.leftover", language, share=share)
-        sentence = older if count == 1 else f"{older} {sentence}"
-    return sentence + _logged(waterfall, language)
+        sentences = [older] if count == 1 else [older, *sentences]
+    return joined([*sentences, *_logged(waterfall, language)], language)
 
 
-def _logged(waterfall: Waterfall, language: str) -> str:
+def _logged(waterfall: Waterfall, language: str) -> list[str]:
     """What was logged with the micro-step that is named."""
     known = [
         f"{label} {number(float(values[waterfall.largest]))}"
         for label, values in _numbers(waterfall, language)[:SAID]
         if np.isfinite(values[waterfall.largest])
     ]
-    if not known:
-        return ""
-    return " " + text(
-        "figure.waterfall.logged", language, what=text("figure.word.comma", language).join(known)
-    )
+    comma = text("figure.word.comma", language)
+    return [text("figure.waterfall.logged", language, what=comma.join(known))] if known else []
 
 
 def _numbers(waterfall: Waterfall, language: str) -> list[tuple[str, Floats]]:

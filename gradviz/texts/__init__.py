@@ -7,19 +7,25 @@ templates.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 LANGUAGES: tuple[str, ...] = ("en", "zh")
 
-__all__ = ["LANGUAGES", "catalogue", "text"]
+__all__ = ["LANGUAGES", "catalogue", "joined", "text"]
 
 
 def text(key: str, language: str = "en", **values: object) -> str:
     """The sentence behind `key` in `language`, with `values` filled in. A missing key raises `KeyError`."""
     sentence = catalogue(language)[key]
     return sentence.format(**values) if values else sentence
+
+
+def joined(sentences: Iterable[str], language: str = "en") -> str:
+    """Sentences of `language` one after the other: Chinese has no space after a full stop."""
+    return ("" if language == "zh" else " ").join(sentences)
 
 
 @cache

@@ -7,7 +7,7 @@ from string import Formatter
 
 import pytest
 
-from gradviz.texts import LANGUAGES, catalogue, text
+from gradviz.texts import LANGUAGES, catalogue, joined, text
 
 OTHERS = [language for language in LANGUAGES if language != "en"]
 
@@ -59,3 +59,8 @@ def test_a_missing_key_and_a_missing_language_say_so() -> None:
         text("figure.no_such_key")
     with pytest.raises(KeyError, match="There are: en, zh"):
         text("figure.sawtooth.clean", "fr")
+
+
+def test_chinese_sentences_follow_each_other_without_a_space() -> None:
+    assert joined(["One.", "Two."]) == "One. Two."
+    assert joined(["一。", "二。"], "zh") == "一。二。"
