@@ -6,7 +6,7 @@ import dashboard_view as view
 import streamlit as st
 from dashboard_controls import controls
 from dashboard_findings import diagnosis
-from dashboard_heat_map_pictures import Choice, draw_map, groups_of, is_long, layers_of, outlined
+from dashboard_heat_map_pictures import MOST_ROWS, Choice, draw_map, groups_of, is_long, layers_of, outlined
 from dashboard_reading import Picture, Reading, Span
 from dashboard_saving import draw_picture, picture_head
 from dashboard_sections import show_picture
@@ -14,7 +14,7 @@ from dashboard_widgets import pick_from_menu, pick_one, pick_span, type_text
 from dashboard_words import escape, language, say, say_plain
 
 from gradviz.analysis import STATISTICS, HeatMap
-from gradviz.analysis.groups import tree_depth
+from gradviz.analysis.groups import finest_depth, tree_depth
 from gradviz.analysis.heat_map_rows import ROW_ORDERS, boxed
 from gradviz.errors import QueryError
 from gradviz.schema import Level
@@ -154,7 +154,11 @@ def _choose_depth(layers: list[str]) -> int | None:
             return say_plain("heat_map.each_layer", count=len(layers))
         return say_plain("heat_map.depth", depth=option, count=len(groups_of(layers, int(option))))
 
-    chosen = pick_from_menu("depth", say("heat_map.group"), options, shown, default=EACH_LAYER)
+    usual = finest_depth(layers, MOST_ROWS)
+    default = EACH_LAYER if usual is None else str(usual)
+    chosen = pick_from_menu("depth", say("heat_map.group"), options, shown, default=default)
+    if usual is not None and chosen == default:
+        st.caption(say("heat_map.grouped", most=MOST_ROWS))
     return None if chosen == EACH_LAYER else int(chosen)
 
 

@@ -51,6 +51,17 @@ def tree_depth(layers: Sequence[str]) -> int:
     return 1 + max((len(_module(layer)) for layer in layers), default=0)
 
 
+def finest_depth(layers: Sequence[str], most: int) -> int | None:
+    """The depth at which a large model's modules come to at most `most` groups and to as many as that allows.
+
+    None where there are no more layers than that, or where even their outermost modules are too many.
+    """
+    if len(layers) <= most:
+        return None
+    depths = range(tree_depth(layers) - 1, 0, -1)
+    return next((depth for depth in depths if len(module_tree(layers, depth)) <= most), None)
+
+
 def rolled_up(gradients: pd.DataFrame, table: pd.DataFrame, groups: Sequence[Group]) -> pd.DataFrame:
     """Rows of `Run.gradients()` with groups in place of layers: one row an event and group that has any.
 

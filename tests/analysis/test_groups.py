@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import gradviz
 from gradviz.analysis import heat_map_of_updates, layer_flow, sawtooth
-from gradviz.analysis.groups import Group, module_tree, rolled_up, tree_depth
+from gradviz.analysis.groups import Group, finest_depth, module_tree, rolled_up, tree_depth
 from gradviz.schema import PHASES
 from tests.store.made_runs import make_events, make_layers, write_run
 
@@ -35,6 +35,14 @@ FLOATS = (
 
 def names_of(groups: tuple[Group, ...]) -> list[str]:
     return [group.name for group in groups]
+
+
+@pytest.mark.parametrize(
+    ("most", "depth"),
+    [(6, None), (5, 3), (4, 2), (3, 1), (2, None)],  # None: all by themselves, or no way
+)
+def test_the_finest_depth_that_has_room(most: int, depth: int | None) -> None:
+    assert finest_depth(NAMES, most) == depth
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import dashboard_heat_map as parts
 import dashboard_heat_map_pictures as pictures
 import pytest
 
@@ -46,6 +47,22 @@ def test_groups_of_modules(open_page: Open, run: str) -> None:
     assert_sound(app)
     assert rows_shown(app) == ["embed", "block", "head"]
     assert "norm of all layers of a group together at one update" in words(app)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_model_of_more_layers_than_rows_is_shown_by_its_modules(
+    open_page: Open, folder: Path, monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    monkeypatch.setattr(parts, "MOST_ROWS", 3)
+    run = record_run(folder, windows=[2] * 4).name
+    app = open_page("heat_map", run=run, lang=lang)
+    assert_sound(app)
+    assert rows_shown(app) == ["embed", "block.0", "head"]
+    said = {"en": "a map has at most 3 rows", "zh": "一张图最多 3 行"}[lang]
+    assert said in words(app)
+    each = open_page("heat_map", run=run, lang=lang, depth="layers")
+    assert rows_shown(each) == list(NAMES)
+    assert said not in words(each)
 
 
 @pytest.mark.parametrize(
