@@ -130,9 +130,10 @@ class Session:
         self._retry_at = self._merge_at = 0.0
         self._flush()
         self._inbox.shut(discard=True)  # what a failing disk did not take is counted
-        self._merge(final=True)
         state, reason = self._ending or (RunState.FINISHED, None)
         self._folder.heartbeat = replace(self._folder.heartbeat, state=state, reason=reason)
+        self._beat(early=True)  # the merge may take longer than anyone waits
+        self._merge(final=True)
         self._beat(final=True)
         errors = self._error_count
         self._calls.call("on_end", self.note)  # may take for ever: the run has ended all the same
@@ -223,7 +224,7 @@ class Session:
             self.note(f"merging: {type(error).__name__}: {error}")
             self._merge_at = time.monotonic() + LONGEST_PAUSE
 
-    def _beat(self, *, final: bool = False) -> None:
+    def _beat(self, *, final: bool = False, early: bool = False) -> None:
         beat, before = self._folder.heartbeat, self._folder.before
         beat.dropped = before.dropped + self._inbox.dropped
         beat.errors = before.errors + self._error_count
@@ -233,8 +234,9 @@ class Session:
         try:
             self._folder.write_heartbeat(durable=final, tries=LAST_TRIES if final else 1)
         except OSError as error:
-            self._failed(error)
-        if self._mirror is not None and (reason := self._mirror.update(self.note, final=final)):
+            if not early:  # else it is said again
+                self._failed(error)
+        if self._mirror is not None and not early and (reason := self._mirror.update(self.note, final=final)):
             warn(f"gradviz: {reason}. The run is kept in {self._folder.run}.")
 
 

@@ -6,9 +6,11 @@ import gc
 import os
 import subprocess
 import sys
+import threading
 import warnings
 import weakref
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -16,7 +18,9 @@ from gradviz.schema import RunState
 from gradviz.store import open_run
 from gradviz.store import session as sessions
 from gradviz.store.callbacks import Callbacks
+from gradviz.store.files import Disk
 from gradviz.store.heartbeat import read_heartbeat
+from gradviz.store.parts import parse_part_name
 from tests.store.made_runs import make_events, make_layers, start_writer, wait_for
 
 LAYERS = make_layers(3)
@@ -84,6 +88,36 @@ def test_the_final_merge_gives_up_in_time(tmp_path: Path, monkeypatch: pytest.Mo
     writer.close(timeout=0.0)
     wait_for(lambda: run.state is RunState.FINISHED)
     assert len(run.gradients()) == 9
+
+
+class SlowToMerge(Disk):
+    """Waits before it opens a part of several events until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = threading.Event()
+
+    def open_new(self, path: Path) -> BinaryIO:
+        events = parse_part_name(path.name.removeprefix(".").removesuffix(".tmp"))
+        if events is not None and events.last > events.first:
+            assert self.let_go.wait(60)
+        return super().open_new(path)
+
+
+def test_a_merge_that_nobody_waits_for_leaves_the_run_finished(tmp_path: Path) -> None:
+    disk = SlowToMerge()
+    writer = start_writer(tmp_path, LAYERS, flush_seconds=0.01, disk=disk)
+    run = open_run(writer.path)
+    for event in make_events(LAYERS, 3):
+        writer.put(event)
+        wait_for(lambda expected=event.event: run.last_event == expected)
+    assert writer.close(timeout=2.0) == 0
+    left = open_run(writer.path)  # as a process that ends now leaves it
+    assert (left.state, len(left.gradients()), left.damaged) == (RunState.FINISHED, 9, [])
+    disk.let_go.set()
+    writer._session.thread.join(60)
+    after = open_run(writer.path)
+    assert (after.state, len(after.gradients()), after.damaged) == (RunState.FINISHED, 9, [])
 
 
 SCRIPT = """
