@@ -44,6 +44,7 @@ class NoHook:
 # of recorders dropped without a close, or closed while torch may walk through them: without effect, and
 # taken away with the next `watch`
 _abandoned: list[Handle] = []
+OURS = "_looks_at_gradients"  # an attribute of our step pre-hooks
 _STEP = Optimizer.profile_hook_step(lambda _optimizer: None).__code__  # torch's frame around every `step`
 
 
@@ -93,6 +94,7 @@ def hook_optimizers(listener: HookListener, optimizers: list[Optimizer]) -> list
     """Tell `listener` of the steps of `optimizers`; of all optimizers in the process where the list is empty."""
     reference = weakref.ref(listener)
     handles: list[Handle] = []
+    given = bool(optimizers)
 
     # a compiled `step` calls its hooks, and must not trace them
     @torch._disable_dynamo  # type: ignore[attr-defined]
@@ -109,7 +111,10 @@ def hook_optimizers(listener: HookListener, optimizers: list[Optimizer]) -> list
         recorder = reference()
         if recorder is not None:
             recorder.after_optimizer(optimizer)
+            if given:
+                look_last(optimizer)
 
+    setattr(before, OURS, True)
     _remove(_abandoned)
     if optimizers:
         for optimizer in optimizers:
@@ -117,6 +122,15 @@ def hook_optimizers(listener: HookListener, optimizers: list[Optimizer]) -> list
     else:
         handles += [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
     return handles
+
+
+def look_last(optimizer: Optimizer) -> None:
+    """Put our hook behind those that were registered since: what they change is consumed, too."""
+    hooks = optimizer._optimizer_step_pre_hooks
+    if not hooks or hasattr(next(reversed(hooks.values())), OURS):
+        return
+    for key in [key for key, hook in hooks.items() if hasattr(hook, OURS)]:
+        hooks.move_to_end(key)
 
 
 def remove_optimizer_hooks(handles: list[Handle], *, here: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+from gradviz.recording.hooks import look_last
 from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import learning_rate
 from gradviz.schema import Scalar
@@ -61,6 +62,9 @@ class Surroundings:
         if self._hidden:
             facts["not_visible"] = list(self._hidden)
         self._describe(**facts)
+        for known in self._optimizers:
+            if (optimizer := known()) is not None:
+                look_last(optimizer)
 
     def grown(self) -> None:
         """There are more layers: the next micro-step tells their place, too."""
