@@ -96,11 +96,12 @@ def headline(reading: Reading, choice: Choice) -> None:
     """A few numbers of the whole run, each with its sentence."""
     found = counts(reading, choice.layers, first_layers(reading)[0])
     record = found.record
+    is_known = len(record.update) > 0 or not reading.run.damaged
     shown = {
-        "windows": str(len(record.update)),
+        "windows": str(len(record.update)) if is_known else "–",
         "lengths": str(Lengths(tuple(record.length.tolist()))),
         "resets": _resets(int(record.clean.sum()), int(record.stale.sum())),
-        "nonfinite": str(int(record.broken.sum())),
+        "nonfinite": str(int(record.broken.sum())) if is_known else "–",
         "dropped": str(reading.run.dropped),
     }
     with st.container(horizontal=True, gap="medium", key="numbers"):

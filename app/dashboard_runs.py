@@ -23,6 +23,8 @@ from gradviz.errors import GradvizError
 from gradviz.schema import RunState
 from gradviz.store import RunSummary
 
+TABLE = "runs.column"
+SENTENCE = 420  # pixels of a column that says why a run cannot be opened
 ROWS = 25  # a page; sparklines and findings are read for the page at hand only
 LOOK_SECONDS, LOOK_EVERY = 0.3, 0.5  # findings come in a few runs at a time: the table stands at once
 SIGNS = {
@@ -123,6 +125,8 @@ def _rows(
 ) -> None:
     rows = [_row(summary, opened[run_id]) for run_id, summary in visible.items()]
     columns = _columns()
+    if any(summary.problem is not None for summary in visible.values()):
+        columns |= texts(TABLE, lost=SENTENCE)
     if not any(row["lost"] for row in rows):
         del columns["lost"]
         rows = [{name: cell for name, cell in row.items() if name != "lost"} for row in rows]
@@ -189,12 +193,11 @@ def _losses(losses: Mapping[str, int], problem: str | None) -> str:
 
 
 def _columns() -> Columns:
-    table = "runs.column"
     return (
-        texts(table, state=100, name=185, findings=105, model=100, lost=115)
-        | numbers(table, layers=("%d", 60), windows=("%d", 70), accumulation_steps=("%d", 70))
-        | picture(table, "teeth", 215)
-        | moments(table, "created", 125)
+        texts(TABLE, state=100, name=185, findings=105, model=100, lost=115)
+        | numbers(TABLE, layers=("%d", 60), windows=("%d", 70), accumulation_steps=("%d", 70))
+        | picture(TABLE, "teeth", 215)
+        | moments(TABLE, "created", 125)
     )
 
 

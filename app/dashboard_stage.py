@@ -87,7 +87,8 @@ def _show(listed: RunSummary, rank: int | None, draw: Callable[[Reading], None])
         reading = Reading.of(open_summary(listed).of_rank(rank))
         top = st.container()
         if reading.run.updates is None and reading.run.last_event is None:
-            st.info(say("empty.rows"), icon=":material/hourglass_empty:")
+            is_live = listed.state is RunState.LIVE
+            st.info(say("empty.rows" if is_live else "empty.rows_ended"), icon=":material/hourglass_empty:")
         else:
             draw(reading)
         with top:  # filled last: a page that fails its checksum is found when it is read
