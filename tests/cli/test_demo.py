@@ -92,6 +92,7 @@ def test_kill_leaves_in_order_too() -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.soak  # a command, its training and its dashboard
 def test_the_dashboard_stays_until_ctrl_c(tmp_path: Path) -> None:
     program = "from gradviz.cli import main; main()"
     line = [sys.executable, "-c", program, "demo", "--no-browser", "--updates", "3", "--dir", str(tmp_path)]

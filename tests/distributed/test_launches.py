@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +17,7 @@ from gradviz.store import launches as launching
 from gradviz.store import opening as openings
 from gradviz.store.launches import Launch
 from tests.distributed.ranked_runs import Training, layers_of, start
+from tests.forking import Forked
 
 TRAINING = Training.random(1)
 RANKS = 3
@@ -30,7 +30,7 @@ def record(writer: RunWriter) -> None:
     assert writer.close() == 0
 
 
-def race(parent: Path, rank: int, barrier: Barrier, rounds: int) -> None:
+def race(rank: int, parent: Path, barrier: Barrier, rounds: int) -> None:
     """One rank of many launches with one key, one after the other, as of a rerun with the same port."""
     for number in range(rounds):
         barrier.wait(60)
@@ -38,18 +38,29 @@ def race(parent: Path, rank: int, barrier: Barrier, rounds: int) -> None:
         record(start(parent, TRAINING.layers, rank, RANKS))
 
 
+RACE = """
+import multiprocessing
+import sys
+from pathlib import Path
+from tests.distributed.test_launches import RANKS, race
+
+context = multiprocessing.get_context("fork")
+barrier = context.Barrier(RANKS)
+asked = Path(sys.argv[1]), barrier, int(sys.argv[2])
+ranks = [context.Process(target=race, args=(rank, *asked)) for rank in range(RANKS)]
+for rank in ranks:
+    rank.start()
+for rank in ranks:
+    rank.join()
+print(*[rank.exitcode for rank in ranks])
+"""
+
+
 def test_ranks_that_start_at_once_share_a_folder_every_time(tmp_path: Path) -> None:
     rounds = 25
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(RANKS)
-    processes = [
-        context.Process(target=race, args=(tmp_path, rank, barrier, rounds)) for rank in range(RANKS)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * RANKS
+    racing = Forked(RACE, tmp_path, rounds)
+    said, errors = racing.communicate()
+    assert said.split() == ["0"] * RANKS, errors
     runs = list_runs(tmp_path)
     assert [run.ranks for run in runs] == [tuple(range(RANKS))] * rounds
     assert {run.state for run in runs} == {RunState.FINISHED}

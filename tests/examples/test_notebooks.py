@@ -28,6 +28,7 @@ def test_notebooks_are_kept_without_outputs(path: Path) -> None:
     assert [cell for cell in cells if cell.outputs or cell.execution_count] == []
 
 
+@pytest.mark.soak  # a kernel, two trainings and a dashboard
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # jupyter_client leaves sockets to the collector
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as above
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # jupyter_client and zmq, not ours

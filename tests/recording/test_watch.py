@@ -212,11 +212,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     grown = {}
     for kind in ("bare", "watched"):
-        done = subprocess.run(
-            [sys.executable, "-c", script, kind], capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        grown[kind] = int(done.stdout) / 1024
+        training = Forked(script, kind)
+        said, errors = training.communicate()
+        assert training.returncode == 0, errors
+        grown[kind] = int(said) / 1024
     assert grown["watched"] - grown["bare"] < 48, f"96 MB would be a copy of the gradients; grew {grown} MB"
 
 
