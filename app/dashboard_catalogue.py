@@ -11,12 +11,17 @@ from typing import Literal
 
 import dashboard_view as view
 import streamlit as st
-from dashboard_words import printable
+from dashboard_words import escape, printable
 
-from gradviz.store import Run, RunSummary, default_folder, folders_to_show, list_runs, open_run
+from gradviz.errors import GradvizError
+from gradviz.store import Run, RunSummary, folders_to_show, list_runs, open_run
 from gradviz.store.known_runs import KnownRuns
+from gradviz.store.mirror import local_copies
+from gradviz.store.places import default_place
+from gradviz.store.urls import is_url
 
 SCAN_SECONDS = 3.0  # how old a listing may be; of 10,000 runs that have ended it takes some 0.2 s
+REMOTE_SECONDS = 30.0  # the same of a URL: an object store bills each look
 OPEN_RUNS = 64  # kept open in a session
 SAMPLES = "samples:"
 NAMING = ("run", "runs", "base", "other")  # parameters that name runs
@@ -59,10 +64,19 @@ def shelves() -> list[Shelf]:
 
 
 def recorded_folder() -> Path:
-    """DIR of `streamlit run app/main.py -- DIR`, else $GRADVIZ_DIR, else ./gradviz_runs; absolute."""
+    """DIR of `streamlit run app/main.py -- DIR`, else $GRADVIZ_DIR, else ./gradviz_runs; absolute.
+
+    Of a URL it is the folder of its copies; where it cannot be listed the page says why, and ends.
+    """
     is_ours = Path(sys.argv[0]).name == "main.py"  # under pytest the arguments belong to pytest
-    folder = Path(sys.argv[1]) if is_ours and len(sys.argv) > 1 else default_folder()
-    return folder.expanduser().absolute()
+    place = sys.argv[1] if is_ours and len(sys.argv) > 1 else default_place()
+    if not is_url(place):
+        return Path(place).expanduser().absolute()
+    try:
+        return _copies(str(place))
+    except GradvizError as error:
+        st.error(escape(str(error)))
+        st.stop()
 
 
 def all_runs() -> dict[str, RunSummary]:
@@ -133,6 +147,11 @@ def _listed(folder: str, prefix: str) -> dict[str, RunSummary]:
     root = Path(folder)
     found = list_runs(root, known=_known()) if root.is_dir() else []
     return {prefix + run_id: summary for run_id, summary in _inside(root, found)}
+
+
+@st.cache_resource(ttl=REMOTE_SECONDS, max_entries=2, show_spinner=False)
+def _copies(url: str) -> Path:
+    return local_copies(url)
 
 
 @st.cache_resource(show_spinner=False)

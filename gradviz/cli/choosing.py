@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,18 @@ if TYPE_CHECKING:
 _LISTED = 5
 
 
-def chosen_folder(folder: Path | None) -> Path:
-    """The folder that was asked for, else `$GRADVIZ_DIR` or `./gradviz_runs`; it must be there.
+def chosen_place(place: Path | str | None) -> Path | str:
+    """The folder or URL that was asked for, else `$GRADVIZ_DIR` or `./gradviz_runs`; a folder must be there.
 
     Raises RunNotFoundError when it is not, or is a file.
     """
-    from gradviz.store.places import default_folder
+    from gradviz.store.places import default_place
+    from gradviz.store.urls import is_url
 
-    chosen = (folder or default_folder()).expanduser().absolute()
+    wanted = place or default_place()
+    if is_url(wanted):
+        return wanted
+    chosen = Path(wanted).expanduser().absolute()
     if chosen.is_dir():
         return chosen
     if chosen.exists():
@@ -31,21 +36,25 @@ def chosen_folder(folder: Path | None) -> Path:
     )
 
 
-def find_run(asked: str, folder: Path | None = None) -> Path:
+def find_run(asked: str, folder: Path | str | None = None) -> Path:
     """The run called `asked`: a path, a URL, the name of a run folder, or the name given to `watch` (the newest).
 
     Names are looked for in `folder`, else in the default folder, and then among the sample runs.
     Raises RunNotFoundError, which says what is there.
     """
     from gradviz.store.mirror import Copy
-    from gradviz.store.places import folders_to_show
+    from gradviz.store.places import default_place, folders_to_show, sample_folder
     from gradviz.store.urls import is_url
 
     if is_url(asked):
         return Copy(asked).fetch()
     if asked and _is_run(Path(asked)):
         return Path(asked)
-    places = folders_to_show(folder)
+    wanted = folder or default_place()
+    places: Sequence[Path | str]
+    places = (
+        [wanted, sample_folder()] if isinstance(wanted, str) and is_url(wanted) else folders_to_show(wanted)
+    )
     runs = [run for place in places for run in _runs_in(place)]
     for run in runs:
         if asked == run.path.name:
@@ -63,13 +72,13 @@ def _is_run(path: Path) -> bool:
         return False
 
 
-def _runs_in(place: Path) -> list[RunSummary]:
+def _runs_in(place: Path | str) -> list[RunSummary]:
     from gradviz.store import list_runs
 
-    return list_runs(place) if place.is_dir() else []
+    return [] if isinstance(place, Path) and not place.is_dir() else list_runs(place)
 
 
-def _not_found(asked: str, places: list[Path], runs: list[RunSummary]) -> str:
+def _not_found(asked: str, places: Sequence[Path | str], runs: list[RunSummary]) -> str:
     from gradviz.cli.terminal import shown
 
     where = " or ".join(str(place) for place in places)

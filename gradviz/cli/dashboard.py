@@ -14,7 +14,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradviz.cli.choosing import chosen_folder
+from gradviz.cli.choosing import chosen_place
 from gradviz.cli.terminal import say
 from gradviz.errors import GradvizError
 
@@ -41,10 +41,15 @@ class Dashboard:
     folder: Path | None
 
     @classmethod
-    def on(cls, folder: Path | None, *, host: str, port: int | None) -> Dashboard:
-        """Check the folder and the address, and find a free port."""
-        chosen = chosen_folder(folder) if folder is not None else None
-        return cls(host, port_on(host, port), chosen)
+    def on(cls, folder: Path | str | None, *, host: str, port: int | None) -> Dashboard:
+        """Check the folder and the address, and find a free port; of a URL, the folder of its copies."""
+        from gradviz.store.mirror import local_copies
+        from gradviz.store.places import default_place
+        from gradviz.store.urls import is_url
+
+        wanted = default_place() if folder is None else folder
+        chosen = None if folder is None and not is_url(wanted) else chosen_place(wanted)
+        return cls(host, port_on(host, port), local_copies(chosen) if isinstance(chosen, str) else chosen)
 
     @property
     def url(self) -> str:

@@ -28,7 +28,7 @@ def run_demo(
     folder: Path | None, *, updates: int, port: int | None, open_browser: bool, train_only: bool
 ) -> None:
     """Train, record and show; returns when the training is done and the dashboard was stopped."""
-    from gradviz.store.places import default_folder
+    from gradviz.store.places import default_folder, default_place
 
     require_torch()
     place = (folder or default_folder()).expanduser().absolute()
@@ -40,7 +40,7 @@ def run_demo(
             say(f"Done. See it with: gradviz view {run.parent}")
             return
         shown_folder = (
-            None if run.parent == default_folder().absolute() else run.parent
+            None if run.parent == Path(default_place()).absolute() else run.parent
         )  # None: the samples too
         dashboard = Dashboard.on(shown_folder, host="127.0.0.1", port=port)
         with serving(dashboard, run, open_browser=open_browser) as server:

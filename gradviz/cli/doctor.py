@@ -15,7 +15,7 @@ from pathlib import Path
 from gradviz import namesake
 from gradviz.cli.doctor_runs import is_harmful, print_treated, treat
 from gradviz.cli.terminal import print_json, print_table, say
-from gradviz.errors import GradvizError
+from gradviz.errors import GradvizError, RunFolderError
 
 DISTRIBUTION = "gradviz-dashboard"
 PYTHON_FLOOR = (3, 11)
@@ -39,7 +39,7 @@ class Check:
     advice: str = ""
 
 
-def print_checks(folder: Path | None, *, fix: bool, verify: bool, as_json: bool) -> bool:
+def print_checks(folder: Path | str | None, *, fix: bool, verify: bool, as_json: bool) -> bool:
     """Print every check and what is wrong with the runs; True when nothing is in the way or lost."""
     checks = list(all_checks(folder))
     place = folder_of(folder)
@@ -59,14 +59,20 @@ def print_checks(folder: Path | None, *, fix: bool, verify: bool, as_json: bool)
     return healthy
 
 
-def folder_of(folder: Path | None) -> Path:
-    """The folder asked for, else the one that runs are recorded to; absolute."""
+def folder_of(folder: Path | str | None) -> Path:
+    """The folder asked for, else the one that runs are recorded to, absolute; raises RunFolderError for a URL."""
     from gradviz.store.places import default_folder
+    from gradviz.store.urls import is_url
 
-    return (folder or default_folder()).expanduser().absolute()
+    if is_url(folder):
+        raise RunFolderError(
+            f"{folder} is a URL; gradviz doctor looks at folders of this machine. "
+            f"`gradviz ls {folder}` lists its runs, and `gradviz check URL-OF-A-RUN` reads one of them."
+        )
+    return Path(folder or default_folder()).expanduser().absolute()
 
 
-def all_checks(folder: Path | None) -> Iterator[Check]:
+def all_checks(folder: Path | str | None) -> Iterator[Check]:
     """Every check, in the order in which a user meets them."""
     yield check_python()
     yield check_namesake()
@@ -141,7 +147,7 @@ def check_dashboard() -> Check:
         return Check("dashboard", Verdict.PROBLEM, "missing", str(error))
 
 
-def check_folder(folder: Path | None) -> Iterator[Check]:
+def check_folder(folder: Path | str | None) -> Iterator[Check]:
     """Runs can be written to the folder (while it is not there: to where it will be made), and locked."""
     place = folder_of(folder)
     there = next(p for p in (place, *place.parents) if p.exists())

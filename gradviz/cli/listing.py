@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradviz.cli.choosing import chosen_folder
+from gradviz.cli.choosing import chosen_place
 from gradviz.cli.terminal import ago, print_json, print_table, say, shown
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ _HEADINGS = ("run", "state", "model", "layers", "n", "updates", "last event")
 _NUMBERS = ("layers", "n", "updates", "last event")
 
 
-def print_runs(folder: Path | None, *, as_json: bool) -> None:
+def print_runs(folder: Path | str | None, *, as_json: bool) -> None:
     """Print the runs of `folder`, newest first, as a table or as JSON."""
     from gradviz.store import list_runs
 
-    place = chosen_folder(folder)
+    place = chosen_place(folder)
     runs = list_runs(place)
     if as_json:
         print_json([asdict(run) for run in runs])

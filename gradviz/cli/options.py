@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 Folder = Annotated[
-    Path | None,
-    typer.Argument(metavar="[DIR]", help="Folder of runs.", show_default="$GRADVIZ_DIR or ./gradviz_runs"),
+    str | None,
+    typer.Argument(
+        metavar="[DIR]", help="Folder of runs, or its URL.", show_default="$GRADVIZ_DIR or ./gradviz_runs"
+    ),
 ]
 RunsIn = Annotated[
-    Path | None,
-    typer.Option("--dir", help="Folder to look for the name in.", show_default="your runs and the samples"),
+    str | None,
+    typer.Option(
+        "--dir", help="Folder or URL to look for the name in.", show_default="your runs and the samples"
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Port = Annotated[int | None, typer.Option(help="Port.", show_default="the first free one from 8501 on")]

@@ -14,8 +14,9 @@ from gradviz.recording.forwarding import Forwarder
 from gradviz.recording.guard import warn
 from gradviz.recording.launch import this_launch
 from gradviz.recording.parameters import WatchedParameters
-from gradviz.store import RunWriter, default_folder
+from gradviz.store import RunWriter
 from gradviz.store.callbacks import Callbacks
+from gradviz.store.places import default_place
 from gradviz.store.urls import local_or_url
 
 
@@ -37,7 +38,7 @@ def open_writer(
     name = name or facts["model_class"]
     facts = facts | {"launch": this_launch(watched, name)}
     create = partial(_create, name, watched, on_finding, None if forward is None else Forwarder(forward))
-    folder = default_folder() if run_dir is None else local_or_url(run_dir)
+    folder = default_place() if run_dir is None else local_or_url(run_dir)
     if resume is not None:
         try:
             return create(folder, facts | {"resume": local_or_url(resume)})

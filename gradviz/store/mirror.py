@@ -186,6 +186,8 @@ def copies_at(url: str) -> Path:
         names = remote.runs()
     except FileNotFoundError:
         names = []
+    except Exception as error:  # a network may fail in any way
+        raise RunNotFoundError(f"Cannot list {remote.url}: {error}") from error
     for name in names:
         one = Remote(f"{remote.url}/{name}")
         for file, size in one.files().items():
@@ -196,6 +198,13 @@ def copies_at(url: str) -> Path:
         with contextlib.suppress(OSError):
             (shelf / gone / FILE_NAME).unlink()
     return shelf
+
+
+def local_copies(url: str) -> Path:
+    """The folder to look at for a URL: the copy of the run there, else that of the runs below it, which fills."""
+    if Remote(url).is_run():
+        return Copy(url).fetch()
+    return copies_at(url)
 
 
 def origin_of(path: Path) -> str | None:

@@ -17,7 +17,7 @@ from gradviz.store.launches import Found, Launch, find_folder
 from gradviz.store.locks import door, is_locked, release_lock, take_lock
 from gradviz.store.names import folder_name
 from gradviz.store.parts import part_folder
-from gradviz.store.places import DEFAULT_NAME, default_folder
+from gradviz.store.places import DEFAULT_NAME, default_place
 from gradviz.store.rank_files import RankFile, Segment, known_rank_file
 from gradviz.store.rank_folder import RankFolder
 from gradviz.store.resuming import Numbering, next_segment, past_of
@@ -139,7 +139,7 @@ def _make_parent(disk: Disk, parent: Path) -> None:
     if disk.exists(parent):
         return
     disk.make_parents(parent)
-    if parent.name == DEFAULT_NAME or parent == default_folder():
+    if parent.name == DEFAULT_NAME or parent == default_place():
         with contextlib.suppress(OSError):  # another process was faster, or the run will say what is wrong
             disk.create(parent / ".gitignore", b"*\n")
 

@@ -74,6 +74,10 @@ class Remote:
         relative = {path.removeprefix(root): entry for path, entry in found.items() if path.startswith(root)}
         return {name: int(entry["size"] or 0) for name, entry in relative.items() if is_run_file(name)}
 
+    def is_run(self) -> bool:
+        """Whether this folder is itself a run."""
+        return bool(self._fs.exists(self._path("run.json")))
+
     def runs(self) -> list[str]:
         """Names of the runs that lie directly in this folder."""
         self._fs.invalidate_cache()

@@ -62,6 +62,17 @@ def test_a_run_may_lie_behind_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     fsspec.filesystem("memory").store.clear()
 
 
+def test_the_url_may_stand_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADVIZ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GRADVIZ_DIR", "memory://named/runs")
+    monkeypatch.chdir(tmp_path)
+    path = train(2, strict=True)
+    assert [run.updates for run in list_runs("memory://named/runs")] == [2]
+    assert path.is_relative_to(tmp_path / "cache")
+    assert not (tmp_path / "memory:").exists()
+    fsspec.filesystem("memory").store.clear()
+
+
 def test_a_url_that_leads_nowhere_is_said_and_training_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
