@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from gradviz.schema import RunState
 from gradviz.store import Run, list_runs, open_run
 from tests.distributed import trainings
 from tests.distributed.trainings import FLAT, LAST_EVENT, LENGTH, PIPELINE, TENSOR_PARALLEL, WAYS, WINDOWS
+from tests.forking import Forked
 
 MICRO = ("micro_mean_abs", "micro_l2", "micro_max_abs", "micro_nonfinite")
 VALUES = ("mean_abs", "l2", "max_abs", "zeros", "nonfinite")
@@ -22,20 +20,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def launch(folder: Path, *ways: str, restarts: int = 0) -> None:
-    """Run the trainings on two processes of this machine."""
+    """Run the trainings on two processes of this machine, as `torchrun` does."""
     options = ["--standalone", "--nproc-per-node=2", f"--max-restarts={restarts}", "--monitor-interval=0.1"]
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        *options,
-        trainings.__file__,
-        str(folder),
-        *ways,
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    torchrun = "import sys; from torch.distributed.run import main; main(sys.argv[1:])"
+    launcher = Forked(torchrun, *options, trainings.__file__, folder, *ways, PYTHONPATH=str(ROOT))
+    _, errors = launcher.communicate()
+    assert launcher.returncode == 0, errors[-3000:]
 
 
 def opened(folder: Path) -> dict[str, Run]:
@@ -187,10 +177,10 @@ def test_each_rank_holds_a_shard(runs: dict[str, Run], way: str) -> None:
     assert (parts[0][shards] < whole[shards]).any()
 
 
-@pytest.mark.parametrize("way", ["restarted", pytest.param("ddp-restarted", marks=pytest.mark.soak)])
-def test_a_restart_adds_a_segment(tmp_path: Path, way: str) -> None:
-    """Rank 1 is killed in the second window; the launcher starts both anew, each for itself or as a group."""
-    launch(tmp_path, way, restarts=1)
+@pytest.mark.soak  # five processes that load torch
+def test_a_restart_adds_a_segment(tmp_path: Path) -> None:
+    """Rank 1 is killed in the second window; the launcher starts both anew."""
+    launch(tmp_path, "ddp-restarted", restarts=1)
     (run,) = opened(tmp_path).values()
     assert run.segments.drop(columns="started").to_numpy().tolist() == [
         [0, 0, 0, 0], [0, LAST_EVENT + 1, 2, 1], [1, 0, 0, 0], [1, LAST_EVENT + 1, 2, 1],

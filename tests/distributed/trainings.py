@@ -167,11 +167,8 @@ def die(rank: int, run: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     place, *ways = sys.argv[1:]
-    if ways == ["restarted"]:  # each process for itself
-        train(*ways, place)
-    else:
-        join()
-        for one in ways:
-            start = train_stage if one == PIPELINE else partial(train, one)
-            start(place, rank=distributed.get_rank(), world_size=distributed.get_world_size())
-        distributed.destroy_process_group()
+    join()
+    for one in ways:
+        start = train_stage if one == PIPELINE else partial(train, one)
+        start(place, rank=distributed.get_rank(), world_size=distributed.get_world_size())
+    distributed.destroy_process_group()
