@@ -15,6 +15,7 @@ from dashboard_words import Language
 
 from gradviz.analysis import Statistic
 from gradviz.analysis.long_events import long_events
+from gradviz.figures.canvas import untitled
 from gradviz.store import Run
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Picture:
             reasons = (_plain(annotation.text) for annotation in figure.layout.annotations)
             return cls(None, _plain(words.text), " ".join(reasons), record)
         picture = cls(figure, _plain(words.text), _plain(figure.layout.meta["sentence"]), record)
-        figure.update_layout(title={"text": "", "subtitle": {"text": ""}}, margin={"t": 16})
+        untitled(figure)
         figure.update_layout(paper_bgcolor=None)  # the page's own: a saved image is legible anywhere
         return picture
 

@@ -13,6 +13,12 @@ from gradviz.texts import text
 
 CLEAR = "rgba(0,0,0,0)"
 SENTENCE_WIDTH = 64  # letters; fits 420 pixels
+LEFT, BELOW = 70, 56  # margins, which grow with what stands in them
+USUAL_LEFT, USUAL_TOP, USUAL_BELOW = (
+    90,
+    20,
+    94,
+)  # what numbers, their title, and a legend of one line make of them
 # A picture needs zoom, pan, reset and download; the rest covers the title, and one would upload the chart.
 _BUTTONS = ["zoomIn2d", "zoomOut2d", "autoScale2d", "lasso2d", "select2d", "sendChartToCloud"]
 
@@ -33,7 +39,7 @@ def sheet(title: str, sentence: str = "", *, height: int = 440) -> go.Figure:
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
         height=height,
-        margin={"l": 70, "r": 20, "t": 72 + 16 * (len(lines) - 1), "b": 56},
+        margin={"l": LEFT, "r": 20, "t": 72 + 16 * (len(lines) - 1), "b": BELOW},
         legend={
             "orientation": "h",
             "x": 0,
@@ -51,6 +57,21 @@ def sheet(title: str, sentence: str = "", *, height: int = 440) -> go.Figure:
     figure.update_xaxes(gridcolor=GRID, zeroline=False, showline=False, ticks="")
     figure.update_yaxes(gridcolor=GRID, zeroline=False, showline=False, ticks="")
     return figure
+
+
+def untitled(figure: go.Figure) -> None:
+    """Take the title out, and make the margins as wide as they would grow: a picture that grows them is drawn twice."""
+    margin, legend = figure.layout.margin, figure.layout.legend
+    figure.update_layout(title={"text": "", "subtitle": {"text": ""}}, margin={"t": USUAL_TOP})
+    if margin.l == LEFT:
+        figure.update_layout(margin={"l": USUAL_LEFT})
+    if margin.b == BELOW and legend.yref == "container" and _has_legend(figure):
+        figure.update_layout(margin={"b": USUAL_BELOW})
+
+
+def _has_legend(figure: go.Figure) -> bool:
+    told = [trace.showlegend for trace in figure.data if trace.showlegend is not False]
+    return figure.layout.showlegend is not False and (len(told) > 1 or True in told)
 
 
 def blank(title: str, key: str, language: str, **values: object) -> go.Figure:

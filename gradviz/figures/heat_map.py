@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from gradviz.analysis.heat_map import HeatMap
-from gradviz.figures.canvas import blank, hover, sheet
+from gradviz.figures.canvas import LEFT, blank, hover, sheet
 from gradviz.figures.heat_map_colours import Colours
 from gradviz.figures.names import hovered_name, short_name
 from gradviz.figures.numbers import number_format
@@ -15,6 +15,7 @@ from gradviz.texts import joined, text
 
 ROWS = 40  # names at an axis
 LETTERS = 28  # of a name at the axis
+LETTER = 5.3  # pixels
 ROW_HEIGHT, LEAST_HEIGHT, MOST_HEIGHT = 18, 300, 760
 HOVERED = (
     20_000  # cells that carry their exact numbers for the hover; of more, only whole per cents of the median
@@ -49,7 +50,7 @@ def plot_heat_map(
         return blank(title, "figure.heat_map.empty", language)
     figure = sheet(title, _sentence(heat_map, relative, language), height=height_of(heat_map))
     figure.add_trace(_cells(heat_map, relative, language, is_exact=heat_map.value.size <= hovered))
-    figure.update_layout(yaxis=_layer_axis(heat_map), hovermode="closest")
+    figure.update_layout(yaxis=_layer_axis(heat_map), hovermode="closest", margin=_room(heat_map))
     figure.update_xaxes(title_text=text("figure.heat_map.x", language), showgrid=False)
     if selects:
         buttons = [one for one in figure.layout.modebar.remove if one != "select2d"]
@@ -89,6 +90,12 @@ def _kind_of_cell(heat_map: HeatMap) -> str:
     return "layer_many_max" if heat_map.statistic == "max_abs" else "layer_many_mean"
 
 
+def _room(heat_map: HeatMap) -> dict[str, float]:
+    """For the names and the colour bar. Where it is too little it grows, and all cells are drawn once more."""
+    longest = max(len(short_name(name, LETTERS)) for name in heat_map.layers)
+    return {"l": max(LEFT, 14 + LETTER * longest), "r": 102}
+
+
 def _layer_axis(heat_map: HeatMap) -> dict[str, object]:
     """Rows are numbers whose labels are names: zooming in shows more of them.
 
@@ -114,7 +121,7 @@ def _layer_axis(heat_map: HeatMap) -> dict[str, object]:
 def _cells(heat_map: HeatMap, relative: bool, language: str, *, is_exact: bool) -> go.Heatmap:
     colours = Colours(heat_map, relative, language, fine=is_exact)
     return go.Heatmap(
-        x=(heat_map.first_update + heat_map.last_update) / 2,
+        x=_evenly((heat_map.first_update + heat_map.last_update) / 2),
         y=np.arange(len(heat_map.layers)),
         z=colours.levels(),
         zmin=colours.least,
@@ -124,6 +131,18 @@ def _cells(heat_map: HeatMap, relative: bool, language: str, *, is_exact: bool) 
         ygap=1 if len(heat_map.layers) <= ROWS else 0,
         **(_exact if is_exact else _rough)(heat_map, language),
     )
+
+
+def _evenly(centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Centres of columns of which the last may stand for fewer updates: drawn as wide as the others.
+
+    Plotly draws columns that are not all of one width cell by cell, which takes a browser half a second longer.
+    """
+    gaps = np.diff(centres)
+    if len(gaps) < 2 or (gaps[:-1] != gaps[0]).any() or gaps[-1] > gaps[0]:
+        return centres
+    even: NDArray[np.float64] = centres[0] + gaps[0] * np.arange(len(centres))
+    return even
 
 
 def _exact(heat_map: HeatMap, language: str) -> dict[str, object]:

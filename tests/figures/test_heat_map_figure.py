@@ -226,3 +226,18 @@ def test_names_never_become_markup() -> None:
         assert "<script" not in words
         assert "<a href" not in words
         assert "\u202e" not in words
+
+
+@pytest.mark.parametrize(
+    ("last_update", "centre"), [(12, 13.5), (15, 13.5), (99, 55.5)], ids=["shorter", "as long", "longer"]
+)
+def test_a_last_column_of_fewer_updates_is_as_wide_as_the_others(last_update: int, centre: float) -> None:
+    ends = np.array([3, 7, 11, last_update])
+    found = replace(random_map(3, 4), first_update=np.array([0, 4, 8, 12]), last_update=ends)
+    assert plot_heat_map(found).data[0].x.tolist() == [1.5, 5.5, 9.5, centre]
+
+
+def test_margins_have_room_for_the_longest_name() -> None:
+    short = plot_heat_map(replace(random_map(2, 3), layers=("a", "b"))).layout.margin.l
+    long = plot_heat_map(replace(random_map(2, 3), layers=("a", "b" * 200))).layout.margin.l
+    assert short < long < 200
