@@ -8,8 +8,8 @@ what was kept. Prints medians, as the README shows them:
 
 - server, warm: a rerun of the page's script (wall and CPU time), in a process of its own;
 - first picture: from the address to a drawn picture, at the first visit and at later ones, of which the CPU time
-  of the page's own thread in the browser; nothing is in the browser's cache;
-- wire: bytes on the websocket for one visit; memory of the server: now and at its highest.
+  of the page's own thread in the browser; nothing is in the browser's cache; the rest of the page comes after it;
+- wire: bytes on the websocket for one visit, with the rest; memory of the server: now and at its highest.
 
 Targets on 1e8 rows: warm < 300 ms, first picture < 3 s, wire < 1.2 MB on the heat map, memory < 500 MB.
 Other work on the machine is in every time but the CPU's: `--quiet 0.5` waits before each page until the load is below
@@ -164,6 +164,7 @@ def _visit(browser, address: str, drawn: str) -> Visit:  # type: ignore[no-untyp
     page.locator(drawn).first.wait_for(timeout=120_000)
     took = time.perf_counter() - began
     spent = {one["name"]: one["value"] for one in clock.send("Performance.getMetrics")["metrics"]}
+    page.locator(".st-key-rest").wait_for(state="detached", timeout=120_000)  # what follows the first picture
     page.wait_for_load_state("networkidle")
     page.locator("[data-testid=stStatusWidget]").wait_for(state="detached", timeout=120_000)
     context.close()
