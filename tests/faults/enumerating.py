@@ -33,7 +33,8 @@ def record_with(parent: Path, disk: FaultyDisk, batches: int = BATCHES) -> Recor
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", ResourceWarning)  # a process that died has closed none of its files
         done = record(parent, disk, batches)
-    assert [warning.category for warning in caught] in ([], [GradvizWarning])
+    said = [(warning.category, str(warning.message)) for warning in caught]
+    assert [category for category, _ in said] in ([], [GradvizWarning]), said
     return done
 
 
