@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from gradviz.schema import EventRecord, Layer
 from gradviz.store.files import Disk
+from tests.store.made_runs import merge, new_folder, write_batch
 
 WATCHED = ("make_folder", "create", "open_new", "write", "sync", "sync_folder", "replace", "remove")
 
@@ -113,3 +115,23 @@ class FailingDisk(WatchedDisk):
         super().before(call)
         if self._at <= len(self.calls) < self._at + self._times:
             raise OSError(self._code, f"injected at call {len(self.calls)}: {call}")
+
+
+def flush_until_death(
+    parent: Path, layers: Sequence[Layer], batches: Sequence[Sequence[EventRecord]], disk: WatchedDisk
+) -> list[EventRecord]:
+    """Flush each batch and merge, until the disk dies; returns the events that were acknowledged."""
+    acknowledged: list[EventRecord] = []
+    folder = new_folder(parent, layers, disk=disk)
+    folder.durable = True
+    try:
+        for batch in batches:
+            write_batch(folder, batch)
+            acknowledged.extend(batch)
+            merge(folder)
+            folder.write_heartbeat()
+        merge(folder, final=True)
+    except PowerCut:
+        for stream in disk.streams:
+            stream.close()
+    return acknowledged

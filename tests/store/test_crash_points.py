@@ -11,8 +11,8 @@ import pytest
 from gradviz.schema import EventRecord
 from gradviz.store import list_runs, open_run
 from gradviz.store import tail as tails
-from tests.store.failing_disk import DyingDisk, PowerCut, WatchedDisk
-from tests.store.made_runs import cut, make_events, make_layers, merge, new_folder, write_batch
+from tests.store.failing_disk import DyingDisk, WatchedDisk, flush_until_death
+from tests.store.made_runs import cut, make_events, make_layers
 
 LAYERS = make_layers(3)
 EVENTS = make_events(LAYERS, 44)
@@ -26,21 +26,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def scenario(parent: Path, disk: WatchedDisk) -> list[EventRecord]:
-    """Flush and merge until the disk dies; returns the events that were acknowledged."""
-    acknowledged: list[EventRecord] = []
-    folder = new_folder(parent, LAYERS, disk=disk)
-    folder.durable = True
-    try:
-        for batch in BATCHES:
-            write_batch(folder, batch)
-            acknowledged.extend(batch)
-            merge(folder)
-            folder.write_heartbeat()
-        merge(folder, final=True)
-    except PowerCut:
-        for stream in disk.streams:
-            stream.close()
-    return acknowledged
+    return flush_until_death(parent, LAYERS, BATCHES, disk)
 
 
 def check(parent: Path, acknowledged: list[EventRecord], where: str) -> None:

@@ -14,8 +14,8 @@ from gradviz.schema import EventRecord, Layer, RunState
 from gradviz.store import RunWriter, list_runs, open_run, sample_folder
 from gradviz.store import tail as tails
 from gradviz.store.heartbeat import read_heartbeat
-from tests.store.failing_disk import DyingDisk, PowerCut, WatchedDisk
-from tests.store.made_runs import cut, make_events, make_layers, merge, new_folder, start_writer, write_batch
+from tests.store.failing_disk import DyingDisk, WatchedDisk, flush_until_death
+from tests.store.made_runs import cut, make_events, make_layers, new_folder, start_writer, write_batch
 
 LAYERS = make_layers(3)
 
@@ -163,21 +163,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def crash(parent: Path, disk: WatchedDisk) -> list[EventRecord]:
-    """Flush and merge until the disk dies; returns what was acknowledged."""
-    acknowledged: list[EventRecord] = []
-    folder = new_folder(parent, LAYERS, disk=disk)
-    folder.durable = True
-    try:
-        for batch in cut(make_events(LAYERS, 44), [4] * 11):
-            write_batch(folder, batch)
-            acknowledged.extend(batch)
-            merge(folder)
-            folder.write_heartbeat()
-        merge(folder, final=True)
-    except PowerCut:
-        for stream in disk.streams:
-            stream.close()
-    return acknowledged
+    return flush_until_death(parent, LAYERS, cut(make_events(LAYERS, 44), [4] * 11), disk)
 
 
 def go_on_after_death(tmp_path: Path, stride: int) -> None:
