@@ -130,7 +130,7 @@ def look_last(optimizer: Optimizer) -> None:
     if not hooks or hasattr(next(reversed(hooks.values())), OURS):
         return
     for key in [key for key, hook in hooks.items() if hasattr(hook, OURS)]:
-        hooks.move_to_end(key)
+        hooks[key] = hooks.pop(key)
 
 
 def remove_optimizer_hooks(handles: list[Handle], *, here: bool) -> None:
