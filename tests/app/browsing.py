@@ -80,6 +80,29 @@ def settle(page: Page) -> None:
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
+# Where an element is, in the middle of the window as far as that goes, when nothing has moved it for half a second.
+RESTING = """element => new Promise(done => {
+    element.scrollIntoView({block: "center"});
+    let last = "", since = performance.now();
+    const look = () => {
+        const box = element.getBoundingClientRect(), said = JSON.stringify(box);
+        if (said !== last) [last, since] = [said, performance.now()];
+        if (!element.isConnected) done(null);
+        else if (performance.now() - since > 500) done(box.toJSON());
+        else requestAnimationFrame(look);
+    };
+    look();
+})"""
+
+
+def resting_box(element: Locator) -> dict[str, float]:
+    """Where a mouse finds it: x, y, width, height. What is still being drawn above it would push it away."""
+    while True:
+        box: dict[str, float] | None = element.evaluate(RESTING)
+        if box is not None:  # else it was replaced by another
+            return box
+
+
 def pictures(page: Page) -> Locator:
     """Every picture that is drawn."""
     return page.locator(".js-plotly-plot")

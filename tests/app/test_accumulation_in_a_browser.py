@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.app.browsing import BROWSER_TEST, Visit, pictures, settle
+from tests.app.browsing import BROWSER_TEST, Visit, pictures, resting_box, settle
 
 pytestmark = BROWSER_TEST
 
@@ -46,8 +46,7 @@ def test_the_star_of_a_finding_says_what_was_found(visit: Visit) -> None:
     )
     star = pictures(page).first.locator("path.point[style*='rgb(238, 102, 119)']").last
     expect(star).to_be_attached()
-    box = star.bounding_box()
-    assert box is not None
+    box = resting_box(star)
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(pictures(page).first.locator(".hoverlayer")).to_contain_text("finding: error")
     page.get_by_text("Found by the checks in these windows").click()

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.app.browsing import BROWSER_TEST, Visit, settle
+from tests.app.browsing import BROWSER_TEST, Visit, resting_box, settle
 
 pytestmark = BROWSER_TEST
 
@@ -18,8 +18,7 @@ def draw_box(page: Page) -> None:
     """From the middle of the map some way down and right."""
     expect(page.locator(".js-plotly-plot .nsewdrag")).to_have_count(2)  # the map and its strip
     settle(page)
-    area = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
-    assert area is not None
+    area = resting_box(page.locator(".js-plotly-plot .nsewdrag").first)
     x, y = area["x"] + area["width"] * 0.4, area["y"] + area["height"] * 0.4
     page.mouse.move(x, y)
     page.mouse.down()
@@ -42,8 +41,7 @@ def test_a_box_leads_to_what_is_behind_it_and_the_link_brings_it_back(visit: Vis
 
 def test_a_click_on_the_strip_leads_to_its_layer_and_on_to_other_pages(visit: Visit) -> None:
     page = visit(RUN, viewport=TALL)
-    mark = page.locator(".js-plotly-plot").nth(1).locator(".scatterlayer .point").nth(2).bounding_box()
-    assert mark is not None
+    mark = resting_box(page.locator(".js-plotly-plot").nth(1).locator(".scatterlayer .point").nth(2))
     page.mouse.move(mark["x"] + 1, mark["y"] + 1)
     page.mouse.click(mark["x"] + mark["width"] / 2, mark["y"] + mark["height"] / 2)
     expect(page).to_have_url(re.compile("rows="))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Download, Page, expect
 
-from tests.app.browsing import BROWSER_TEST, Visit, pictures, settle
+from tests.app.browsing import BROWSER_TEST, Visit, pictures, resting_box, settle
 
 pytestmark = BROWSER_TEST
 
@@ -18,8 +18,7 @@ NAME = f"samples-{RUN}-gradient_flow-picture"
 
 
 def zoom(page: Page) -> None:
-    area = pictures(page).first.locator(".nsewdrag").first.bounding_box()
-    assert area is not None
+    area = resting_box(pictures(page).first.locator(".nsewdrag").first)
     page.mouse.move(area["x"] + 0.3 * area["width"], area["y"] + 0.3 * area["height"])
     page.mouse.down()
     page.mouse.move(area["x"] + 0.7 * area["width"], area["y"] + 0.7 * area["height"], steps=6)
