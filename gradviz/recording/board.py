@@ -7,7 +7,7 @@ passes; small ones, for which the call costs more than the reading, when the bac
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -16,14 +16,17 @@ from torch import Tensor
 
 from gradviz.recording.amp import Unscaling, unscaled
 from gradviz.recording.assembly import assembled, finished
+from gradviz.recording.deductions import settle_repeated, were_reset
 from gradviz.recording.device import DeviceRows
 from gradviz.recording.moments import Once, Sums
 from gradviz.recording.parameters import WatchedParameters
-from gradviz.recording.small_gradients import SmallGradients
+from gradviz.recording.small_gradients import small_ones
 from gradviz.recording.statistics import WIDTH, Gauge, measure_on_device
-from gradviz.schema import L1, NONFINITE, SQUARES, Scalar
+from gradviz.schema import NONFINITE, SQUARES, Scalar
 
 Rows = NDArray[np.float64]
+Small = list[tuple[Tensor, int]]  # gradients and their rows
+Arrival = tuple[int, Tensor | None]  # slot; and a small gradient itself
 HALVES = {"float16", "bfloat16"}  # p.grad is rounded too coarsely for norms to yield a cosine
 
 
@@ -33,6 +36,7 @@ class GradientBoard:
     def __init__(self, watched: WatchedParameters, gauge: Gauge, *, micro: bool = True) -> None:
         self._watched, self._gauge, self._micro = watched, gauge, micro
         self._references, self._averages = watched.references, watched.averages
+        self._arrivals: list[Arrival] = []  # in this backward
         self.start()
 
     def start(self) -> None:
@@ -40,9 +44,12 @@ class GradientBoard:
         watched, count = self._watched, len(self._watched)
         self._none = np.zeros((count, WIDTH))
         self._none[:, NONFINITE] = -1
-        self._state = self._none.copy()  # of p.grad, as last looked at
-        self._before = self._none  # the same before this backward: G_{k-1}; never written to
-        self._shares = self._none.copy()  # of what this backward adds: g_k; handed out, then replaced
+        self._numbers = np.concatenate([self._none, self._none])
+        self._state, self._shares = (
+            self._numbers[:count],
+            self._numbers[count:],
+        )  # of p.grad as it is, and of g_k
+        self._before = self._none  # of p.grad before this backward: G_{k-1}; never written to
         self._rounded = [layer.layer_id for layer in watched.layers if layer.dtype in HALVES]
         self._grads: list[weakref.ref[Tensor] | None] = [None] * count
         self._sharded = watched.sharded
@@ -53,7 +60,8 @@ class GradientBoard:
         self._changed: list[int] = []  # in this backward
         self._kept: dict[int, Rows] = {}  # of slots whose optimizer stepped inside this backward
         self._fired: list[int] = []  # slots in firing order; more than once with re-entrant checkpoints
-        self._small = SmallGradients(watched.numels)
+        self._small = small_ones(watched.numels)
+        self._arrivals.clear()
         self._device = DeviceRows()
 
     def begin(self, slots: Iterable[int], *, fresh: bool) -> bool:
@@ -63,9 +71,9 @@ class GradientBoard:
         edited = bool(changed) and not fresh and self._differs(changed)
         if changed:
             self._before = self._state.copy()
-        self._shares = self._none.copy()
+        self._shares[:] = self._none
         self._fired = []
-        self._small.forget()
+        self._arrivals.clear()
         self._device.begin()
         return edited
 
@@ -75,39 +83,42 @@ class GradientBoard:
         Where `p.grad` stands, G_k is measured along with it: torch reads both next, so the pass costs no
         memory traffic of its own.
         """
-        self._fired.append(slot)
+        self._arrivals.append((slot, None))
         part = self._watched.part_of(slot, gradient) if self._sharded else gradient
         if part is None or not self._micro:
             return
         parameter = self._references[slot]()
         if not part.is_cpu:
             self._device.micro[slot] = measure_on_device(part)
-        elif parameter is None or len(parameter._backward_hooks) != 1:  # type: ignore[arg-type]
+        elif self._small[slot] or parameter is None or len(parameter._backward_hooks) != 1:  # type: ignore[arg-type]
             self._gauge.measure(part, self._shares, slot)  # a hook after ours may change it
-        elif self._small.are[slot]:
-            self._small.keep(slot, part)
         else:
             self._see_large(slot, part, parameter)
 
+    def keeper(self, slot: int) -> Callable[[tuple[int, Tensor]], None] | None:
+        """What takes a small gradient in the place of `see`: on the CPU, and where no hook comes after ours."""
+        return self._arrivals.append if self._micro and self._small[slot] and not self._sharded else None
+
     def _see_large(self, slot: int, gradient: Tensor, parameter: Tensor) -> None:
         self._arrived.pop(slot, None)
-        gauge, hooks = self._gauge, parameter._post_accumulate_grad_hooks
-        quiet = not hooks  # they come after the gradient, and may write through `p.grad.data` without a trace
+        quiet = (
+            not parameter._post_accumulate_grad_hooks
+        )  # they come after the gradient, and may write through `p.grad.data` without a trace
         standing = parameter.grad if quiet and not self._averaged else None  # what the gradient is added to
-        if standing is not None and gauge.measure_pair(gradient, standing, self._shares, self._state, slot):
+        if standing is not None and self._gauge.measure_pair(
+            gradient, standing, self._shares, self._state, slot
+        ):
             self._versions[slot] = -1  # the row is no longer that of p.grad as it stands
             # one more if it is added in place, and nothing else happens
             self._ahead[slot] = standing._version + 1
-        elif gauge.measure(gradient, self._shares, slot) and quiet:
+        elif self._gauge.measure(gradient, self._shares, slot) and quiet:
             self._arrived[slot] = (gradient.data_ptr(), gradient._version)
 
     def distrust(self) -> None:
         """A backward failed: what was measured ahead may never have been added. Look at everything again."""
         self._versions = [-1] * len(self._versions)
-        self._ahead.clear()
-        self._arrived.clear()
-        self._small.forget()
-        self._kept = {}
+        for known in (self._ahead, self._arrived, self._arrivals, self._kept):
+            known.clear()
 
     def distrust_each(self, slots: list[int]) -> None:
         """Somebody wrote into the gradients of these `slots` without a trace."""
@@ -116,21 +127,18 @@ class GradientBoard:
 
     def finish(self, slots: Iterable[int]) -> bool:
         """Look after a backward: `p.grad` is G_k. Returns whether anything arrived or changed."""
-        changed = self._changed = self.look(slots)
-        self._small.measure(self._gauge, self._shares)
+        arrivals, count = self._arrivals, len(self._none)
+        self._fired = [slot for slot, _ in arrivals]
+        small = [(gradient, count + slot) for slot, gradient in arrivals if gradient is not None]
+        arrivals.clear()
+        changed = self._changed = self.look(slots, small=small)
         for slot, row in self._kept.items():
             self._state[slot] = row
         self._arrived.clear()  # good for this moment only: `.data` may change p.grad without a trace
         self._ahead.clear()
         if len(self._fired) != len(set(self._fired)):
-            self._settle_repeated()
+            settle_repeated(self._fired, self._state, self._shares, self._before)
         return bool(changed or self._fired)
-
-    def _settle_repeated(self) -> None:
-        """Where g_k came in parts (re-entrant checkpoints) it is known only if it is all of G_k."""
-        for slot in {slot for slot in self._fired if self._fired.count(slot) > 1}:
-            whole = self._before[slot, NONFINITE] < 0
-            self._shares[slot] = self._state[slot] if whole else self._none[slot]
 
     def touched(self) -> set[int]:
         """Slots that this backward reached."""
@@ -143,14 +151,15 @@ class GradientBoard:
 
     def fired(self) -> list[int]:
         """Slots whose gradient arrived in this backward, in firing order."""
-        return list(dict.fromkeys(self._fired))
+        return list(dict.fromkeys([*self._fired, *(slot for slot, _ in self._arrivals)]))
 
-    def look(self, slots: Iterable[int], *, fresh: bool = False, count_zeros: bool = False) -> list[int]:
-        """Measure each `p.grad` that changed since the last look (all, if `fresh`); returns those slots."""
+    def look(self, slots: Iterable[int], *, fresh: bool = False, count_zeros: bool = False,
+             small: Small | None = None) -> list[int]:  # fmt: skip
+        """Measure each `p.grad` that changed since the last look (all, if `fresh`), and `small`. Returns those."""
         references, grads, versions, ahead = self._references, self._grads, self._versions, self._ahead
-        sharded = self._sharded
+        sharded, are_small = self._sharded, self._small
         changed: list[int] = []
-        small: tuple[list[Tensor], list[int]] = [], []
+        small = [] if small is None else small
         for slot in slots:
             parameter = references[slot]()
             part = grad = None if parameter is None else parameter.grad
@@ -159,7 +168,9 @@ class GradientBoard:
             known = grads[slot]
             if grad is None or part is None:
                 if known is not None:
-                    self._clear(slot)
+                    grads[slot] = None
+                    self._state[slot] = self._none[slot]
+                    self._device.state.pop(slot, None)
                     changed.append(slot)
                 continue
             # FSDP adds to a shard behind its DTensor's back, whose version stays what it was; autograd to the DTensor
@@ -171,18 +182,12 @@ class GradientBoard:
                 continue
             versions[slot] = version
             changed.append(slot)
-            if self._small.are[slot] and grad.is_cpu:
-                small[0].append(part)
-                small[1].append(slot)
+            if are_small[slot] and grad.is_cpu:
+                small.append((part, slot))
             elif fresh or ahead.get(slot) != version:
                 self._measure(slot, part, count_zeros)
-        self._gauge.measure_all(small[0], self._state, small[1], count_zeros)
+        self._gauge.measure_all(small, self._numbers, count_zeros)
         return changed
-
-    def _clear(self, slot: int) -> None:
-        self._grads[slot] = None
-        self._state[slot] = self._none[slot]
-        self._device.state.pop(slot, None)
 
     def _measure(self, slot: int, grad: Tensor, count_zeros: bool) -> None:
         if not grad.is_cpu:
@@ -205,12 +210,7 @@ class GradientBoard:
         """
         if not self._fired or self._state[self._fired[0], SQUARES] != self._shares[self._fired[0], SQUARES]:
             return []
-        state, shares, before = self._state, self._shares, self._before
-        same = (state[:, SQUARES] == shares[:, SQUARES]) & (state[:, L1] == shares[:, L1])
-        same &= (shares[:, NONFINITE] >= 0) & (before[:, SQUARES] > 1e-12 * state[:, SQUARES])
-        same &= before[:, SQUARES] != 4 * state[:, SQUARES]  # G_{k-1} = -2 g_k gives the same norms
-        same[self._rounded] = False  # in half precision a small G_{k-1} is lost in the rounding of G_k
-        return list(np.flatnonzero(same))
+        return were_reset(self._state, self._shares, self._before, self._rounded)
 
     def forget_before(self, slots: list[int], unscaling: Unscaling) -> Sums:
         """Set G_{k-1} of `slots` to 0 and return that moment, as an edit shows it."""
@@ -241,9 +241,10 @@ class GradientBoard:
 
     def moment_of_micro_step(self, unscaling: Unscaling) -> Sums:
         """G_k and g_k after a backward, as `moment`; what is G_k now is the next backward's G_{k-1}."""
-        before, self._before = self._before, self._state.copy()
+        before, numbers, count = self._before, self._numbers.copy(), len(self._none)
+        self._before, shares = numbers[:count], numbers[count:]
         unsure = list(range(len(before))) if self._averaged else self._rounded
-        assemble: Sums = partial(assembled, self._before, self._shares, before, unsure)
+        assemble: Sums = partial(assembled, self._before, shares, before, unsure)
         if self._device.state:
             assemble = self._device.fill_later(assemble, micro=True)
         return finished(assemble, unscaling)

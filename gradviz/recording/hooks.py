@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +15,9 @@ from torch.optim.optimizer import (
 )
 
 from gradviz.recording.fsdp import is_flattened
+
+if TYPE_CHECKING:
+    from gradviz.recording.board import GradientBoard
 
 
 class Handle(Protocol):
@@ -52,11 +54,11 @@ class HookListener(Protocol):
     """Told by the hooks; never raises."""
 
     gate: Gate
-    see: Callable[[int, Tensor], None]
-    """Takes the slot and the gradient of a parameter, before it is added to `p.grad`. May raise."""
+    board: GradientBoard
+    """Takes the gradients before they are added to `p.grad`. May raise."""
 
     def see_failed(self, error: Exception) -> None:
-        """`see` raised."""
+        """The board raised."""
 
     def before_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         """An optimizer is about to take its step; may return other arguments."""
@@ -72,12 +74,17 @@ def hook_gradient(listener: HookListener, slot: int, parameter: Tensor) -> Handl
     """
     if is_flattened(parameter):
         return NoHook()
-    reference, gate, see = weakref.ref(listener), listener.gate, listener.see
+    reference, gate, watched = weakref.ref(listener), listener.gate, weakref.ref(parameter)
+    see, keep = listener.board.see, listener.board.keeper(slot)
 
     def seen(gradient: Tensor | None) -> None:
         if gate.open and gradient is not None:  # None: a custom function returned none
             try:
-                see(slot, gradient)
+                # in here, for this is called for every parameter, and next to a real backward each call is a cold one
+                if keep is not None and gradient.is_cpu and len(watched()._backward_hooks) == 1:  # type: ignore[union-attr, arg-type]
+                    keep((slot, gradient))
+                else:
+                    see(slot, gradient)
             except Exception as error:  # P1: nothing of ours leaves a hook
                 recorder = reference()
                 if recorder is not None:

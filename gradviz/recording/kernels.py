@@ -209,6 +209,6 @@ def measure_float64(address: int, n: int, out: Any, row: int, count_zeros: bool)
 
 @numba.njit(cache=True, error_model="numpy")
 def measure_all_float32(table: Any, out: Any, count_zeros: bool) -> None:
-    """`measure_float32` of many: rows of `table` [count, 3] are address, number of elements, row of `out`."""
-    for place in range(len(table)):
-        measure_float32(table[place, 0], table[place, 1], out, table[place, 2], count_zeros)
+    """`measure_float32` of many: `table` is address, number of elements and row of `out`, one after the other."""
+    for place in range(0, len(table), 3):
+        measure_float32(table[place], table[place + 1], out, table[place + 2], count_zeros)

@@ -37,7 +37,7 @@ class Observer:
         tally: Tally | None = None,
     ) -> None:
         self.slots: list[int] = []  # those recorded: trainable and hooked
-        self.see_gradient, self.distrust_each, self.reached = board.see, board.distrust_each, board.fired
+        self.board, self.distrust_each, self.reached = board, board.distrust_each, board.fired
         self.logged: dict[str, Scalar] = {}
         self.unscaling = unscaling
         self.surroundings = Surroundings(watched, writer.describe)

@@ -36,7 +36,7 @@ class ActiveRecorder(Recorder):
         self.watched = watched
         self.closed = False
         self.gate = Gate()
-        self.see: Callable[[int, Tensor], None] = observer.see_gradient
+        self.board = observer.board
         self._observer, self._writer = observer, writer
         self._guard = Guard(writer.note_error)
         self._pid = os.getpid()

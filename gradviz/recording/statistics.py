@@ -69,7 +69,7 @@ def _compiled() -> Kernels:
     for kernel in single.values():
         kernel(one.ctypes.data, 1, out, 0, True)  # compiled here, not in the loop
     measure_pair_float32(one.ctypes.data, one.ctypes.data, 1, out, out, 0)
-    measure_all_float32(np.array([[one.ctypes.data, 1, 0]]), out, True)
+    measure_all_float32(np.array([one.ctypes.data, 1, 0]), out, True)
     return Kernels(single, measure_pair_float32, measure_all_float32)
 
 
@@ -94,17 +94,18 @@ class Gauge:
         self._pair(address(x), address(y), numel, out, sum_out, row)
         return True
 
-    def measure_all(self, xs: list[Tensor], out: Rows, rows: list[int], count_zeros: bool = False) -> None:
-        """`measure` each of `xs` into its row; contiguous float32 ones in one call of the kernel."""
-        many, table = self._many, []
-        for x, row in zip(xs, rows, strict=True):
-            plain = x.dtype is torch.float32 and x.layout is torch.strided and x.is_contiguous()
+    def measure_all(self, xs: list[tuple[Tensor, int]], out: Rows, count_zeros: bool = False) -> None:
+        """`measure` each tensor into its row of `out`; contiguous float32 ones in one call of the kernel."""
+        many, single, strided = self._many, torch.float32, torch.strided
+        table: list[int] = []
+        for x, row in xs:
+            plain = x.dtype is single and x.layout is strided and x.is_contiguous()
             if plain and many is not None and (at := x.data_ptr()):
-                table += [at, x.numel(), row]
+                table += (at, x.numel(), row)
             else:
                 self.measure(x, out, row, count_zeros)
         if table and many is not None:
-            many(np.array(table).reshape(-1, 3), out, count_zeros)
+            many(np.array(table), out, count_zeros)
 
     def measure(self, x: Tensor, out: Rows, row: int, count_zeros: bool = False) -> int:
         """Write L1, SQUARES, MAX, NONFINITE (and ZEROS) of `x` into `out[row]`; returns its number of elements."""

@@ -46,7 +46,7 @@ class FloatSamples:
 
     def before(self, slots: list[int]) -> list[int]:
         """Keep the samples of what can be sampled here; returns the other slots."""
-        if slots != self._asked or [_where(reference()) for reference in self._mine] != self._where:
+        if slots != self._asked or _places(self._mine) != self._where:
             self._choose(slots)
         at, self._taken = self._layout, bool(self._where)
         if self._taken:
@@ -58,14 +58,14 @@ class FloatSamples:
         mine = [slot for slot, _ in found]
         self._asked, self._others = list(slots), sorted(set(slots).difference(mine))
         self._mine = [self._references[slot] for slot in mine]
-        self._where = [_where(parameter) for _, parameter in found]
+        self._where = _places(self._mine)
         self._addresses = np.array([parameter.data_ptr() for _, parameter in found], dtype=np.int64)
         self._layout = _layout(mine, [parameter.numel() for _, parameter in found], self._size)
 
     def after(self) -> Callable[[Sums], None] | None:
         """Compare; None where the weights are no longer where they were."""
         taken, self._taken = self._taken, False
-        if not taken or [_where(reference()) for reference in self._mine] != self._where:
+        if not taken or _places(self._mine) != self._where:
             return None
         at, found = self._layout, np.empty((len(self._where), 2))
         self._compare(self._addresses, at.numels, at.blocks, at.starts, at.buffer, found)
@@ -77,9 +77,12 @@ class FloatSamples:
         return write
 
 
-def _where(x: Tensor | None) -> Where:
-    """What would be different if `x` had other memory; asked of each weight twice an update."""
-    return (0, None, 0) if x is None else (x.data_ptr(), x.dtype, x.numel())
+def _places(references: list[weakref.ref[Tensor]]) -> list[Where]:
+    """What would be different of each weight if it had other memory; asked twice an update."""
+    return [
+        (0, None, 0) if (x := reference()) is None else (x.data_ptr(), x.dtype, x.numel())
+        for reference in references
+    ]
 
 
 def _is_plain(x: Tensor) -> bool:
