@@ -170,7 +170,7 @@ def test_a_close_on_another_thread_takes_no_hook_away_from_a_step() -> None:
 def test_a_callable_slower_than_closing_costs_nothing_that_was_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(RunWriter.close.__kwdefaults__, "timeout", 2.0)
+    monkeypatch.setitem(RunWriter.close.__kwdefaults__, "timeout", 6.0)  # half of it for the callable
     telling, let_go = threading.Event(), threading.Event()
 
     def slow(_finding: Any) -> None:
