@@ -79,6 +79,7 @@ def all_checks(folder: Path | str | None) -> Iterator[Check]:
     yield from check_requirements()
     yield check_dashboard()
     yield from check_folder(folder)
+    yield check_spool()
 
 
 def check_python() -> Check:
@@ -159,6 +160,24 @@ def check_folder(folder: Path | str | None) -> Iterator[Check]:
     except OSError as error:
         advice = f"{error.strerror or error}. Name another with run_dir= or $GRADVIZ_DIR."
         yield Check("run folder", Verdict.PROBLEM, found, advice)
+
+
+def check_spool() -> Check:
+    """What was recorded for URLs does not stay on this machine for ever: ended runs are named."""
+    from gradviz.schema import RunState
+    from gradviz.store import list_runs
+    from gradviz.store.urls import cache_folder
+
+    spool = cache_folder() / "spool"
+    ended = [run.path for run in list_runs(spool) if run.state is not RunState.LIVE]
+    if not ended:
+        return Check("runs for URLs", Verdict.OK, f"none waits in {spool}")
+    size = sum(file.stat().st_size for run in ended for file in run.rglob("*") if file.is_file()) / 2**20
+    advice = (
+        f"{ended[0]}{f' and {len(ended) - 1} more' if len(ended) > 1 else ''}: gradviz never removes them, for "
+        "a run may have broken off before all of it was copied. Compare with `gradviz ls URL`, then remove them."
+    )
+    return Check("runs for URLs", Verdict.NOTE, f"{len(ended)} ended, {size:,.1f} MiB here", advice)
 
 
 def check_lock(handle: int) -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,3 +93,16 @@ def test_doctor_looks_at_folders_of_this_machine() -> None:
     assert str(asked.exception).startswith(
         f"{URL} is a URL; gradviz doctor looks at folders of this machine."
     )
+
+
+def test_doctor_names_what_stays_behind_of_runs_for_urls(run_url: str, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    asked = CliRunner().invoke(application, ["doctor", str(tmp_path / "runs"), "--json"])
+    checks = {check["name"]: check for check in json.loads(asked.stdout)["checks"]}
+    found = checks["runs for URLs"]
+    assert (found["verdict"], found["found"].split(",")[0]) == ("note", "1 ended")
+    assert run_url.rpartition("/")[2] in found["advice"]
+    shutil.rmtree(tmp_path / "cache" / "spool")
+    asked = CliRunner().invoke(application, ["doctor", str(tmp_path / "runs"), "--json"])
+    again = {check["name"]: check for check in json.loads(asked.stdout)["checks"]}
+    assert again["runs for URLs"]["verdict"] == "ok"
