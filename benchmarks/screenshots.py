@@ -72,6 +72,9 @@ def _finish(page: Page, *, charts: int) -> None:
     expect(page.locator("[data-testid=stPlotlyChart]:not(:has(.main-svg))")).to_have_count(
         0, timeout=PATIENCE
     )
+    # The first picture of a page comes alone: nothing asks for the rest, runs, or holds a place for what is to come.
+    waiting = page.locator(".st-key-rest, [data-testid=stStatusWidget], [data-testid=stSkeleton]")
+    expect(waiting).to_have_count(0, timeout=PATIENCE)
     page.wait_for_function("document.fonts.status === 'loaded'")
     page.wait_for_load_state("networkidle")
 
