@@ -28,6 +28,7 @@ def were_reset(standing: Rows, shares: Rows, before: Rows, rounded: list[int]) -
 
 def settle_repeated(fired: list[int], standing: Rows, shares: Rows, before: Rows) -> None:
     """Where g_k came in parts (re-entrant checkpoints: `fired` twice) it is known only if it is all of G_k."""
-    for slot in {slot for slot in fired if fired.count(slot) > 1}:
+    slots, times = np.unique(fired, return_counts=True)
+    for slot in slots[times > 1].tolist():
         whole = before[slot, NONFINITE] < 0
         shares[slot] = standing[slot] if whole else NO_GRADIENT
