@@ -114,8 +114,8 @@ def test_zoom_stays_where_nothing_changed_and_everywhere_in_a_pause(browser: Bro
         flow = picture(page, "gradient_flow-picture")
         expect(flow.locator(".nsewdrag").first).to_be_visible()
         zoomed = zoom(page, flow)
-        ratio = page.get_by_test_id("stPlotlyChart").last
-        drawn = ratio.element_handle()
+        ratio = page.locator(".st-key-gradient_flow-update_ratio").get_by_test_id("stPlotlyChart")
+        drawn = ratio.element_handle()  # comes after the first picture
         wait_for_update(process, 60)
         expect(page.get_by_text(re.compile("Median over"))).to_be_visible()
         page.wait_for_function(
@@ -125,7 +125,7 @@ def test_zoom_stays_where_nothing_changed_and_everywhere_in_a_pause(browser: Bro
         page.get_by_text("Pause").click()
         settled = page.get_by_test_id("stApp")
         expect(settled).to_have_attribute("data-test-script-state", "notRunning")
-        paused = page.get_by_test_id("stPlotlyChart").last.element_handle()
+        paused = ratio.element_handle()
         ages = page.get_by_text(re.compile(r"last event \d+ s ago"))
         wait_for_update(process, 200)
         expect(ages).to_be_visible()  # the badge goes on ticking
