@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 import gradviz
-from gradviz.diagnostics import Diagnosis, examine
+from gradviz.diagnostics import Diagnosis, apart, examine
 from gradviz.diagnostics.apart import examine_apart
 from gradviz.diagnostics.carrying import from_json, to_json
 from gradviz.errors import ExaminationError
@@ -68,6 +70,19 @@ def test_closing_ends_the_other_process(monkeypatch: pytest.MonkeyPatch) -> None
         assert isinstance(next(steps), float)
     (process,) = begun
     assert process.returncode is not None
+
+
+def test_a_process_that_a_dead_disk_holds_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = tmp_path / "python"
+    silent.write_text("#!/bin/sh\nexec sleep 60\n")
+    silent.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(silent))
+    monkeypatch.setattr(apart, "SILENT", 0.2)
+    with pytest.raises(ExaminationError, match=r"has said nothing for 0\.2 seconds"):
+        list(examine_apart(sample_folder() / "never-resets"))
+    assert not [thread for thread in threading.enumerate() if thread.name == "gradviz-listen"]
 
 
 def test_what_the_other_process_refuses_is_said(tmp_path: Path) -> None:
