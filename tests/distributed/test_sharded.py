@@ -40,7 +40,7 @@ def assert_same(merged: pd.DataFrame, whole: pd.DataFrame) -> None:
         )
 
 
-@pytest.mark.parametrize("world_size", [2, 3, 5])
+@pytest.mark.parametrize("world_size", [2, 3, 5, 8])
 def test_shards_add_up_to_the_whole(tmp_path: Path, world_size: int) -> None:
     """Shards are uneven, and with five ranks some are empty."""
     training = Training.random(6)
