@@ -29,6 +29,9 @@ from tests.faults.recording import close, start, tick
 from tests.store.made_runs import make_events, make_layers
 from tests.store.test_round_trip import expected_rows
 
+# a process that died has closed none of its files
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+
 LAYERS = make_layers(6)
 RANKS = 2
 
