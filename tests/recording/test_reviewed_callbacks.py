@@ -65,16 +65,23 @@ def test_to_leave_from_a_callback_ends_neither_the_thread_nor_the_run(
 def test_a_callback_may_ask_for_findings_and_close(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither waits for the thread that it runs on; nothing is said to be missing (warnings are errors here)."""
     asked: list[float] = []
+    wanted, paused = (
+        threading.Event(),
+        threading.Event(),
+    )  # what a window under way brings after `close` is dropped
 
     def close(_finding: Any) -> None:
+        wanted.set()
+        assert paused.wait(60)
         began = time.monotonic()
         recorder._writer.flush(timeout=30)  # type: ignore[attr-defined]
         recorder.close()
         asked.append(time.monotonic() - began)
 
     recorder, window = watched(tmp_path, monkeypatch, on_finding=close)
-    until(lambda: asked, window)
-    recorder._writer._session.join(30)  # type: ignore[attr-defined]
+    until(wanted.is_set, window)
+    paused.set()
+    recorder._writer._session.thread.join(60)  # type: ignore[attr-defined]
     assert recorder.run_path is not None
     run = gradviz.open_run(recorder.run_path)
     assert (run.state, run.dropped) == ("finished", 0)
