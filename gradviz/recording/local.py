@@ -28,11 +28,20 @@ def is_partial(x: Tensor) -> bool:
     return any(placement.is_partial() for placement in _placements(x))
 
 
-def shard_like(gradient: Tensor, parameter: Tensor) -> Tensor:
-    """What this process holds of `gradient`, cut as `parameter` is. It may be whole here (an embedding's)."""
+def shard_like(gradient: Tensor, parameter: Tensor) -> Tensor | None:
+    """What this process holds of `gradient`, cut as `parameter` is. It may be whole here (an embedding's).
+
+    None where others would have to be asked: a sum of which each process holds a summand, or one cut another way.
+    """
     there, wanted = _placements(gradient), _placements(parameter)
+    if is_partial(gradient):
+        return None
     if there == wanted or not wanted:
         return local_tensor(gradient)
+    if len(there) != len(wanted) or any(
+        a != b and not a.is_replicate() for a, b in zip(there, wanted, strict=True)
+    ):
+        return None
     cut: Any = gradient
     with torch.no_grad():  # from whole to cut: nobody is asked
         return local_tensor(cut.redistribute(placements=wanted))

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from gradviz.errors import WatchError
 from gradviz.recording.fsdp import FlatShard, flat_shard, is_flattened, units_of, uses_fsdp2
 from gradviz.recording.layers import layer_of, owners_of, plain_name
-from gradviz.recording.local import is_partial, is_sharded, local_tensor, shard_like
+from gradviz.recording.local import is_sharded, local_tensor, shard_like
 from gradviz.schema import Layer
 
 Named = tuple[str, nn.Parameter]
@@ -38,7 +38,7 @@ class WatchedParameters:
         self.flat: dict[int, FlatShard] = {}
         """By slot, those that FSDP1 has flattened: none of their hooks tells a gradient of theirs."""
         self.met_partial = False
-        """Whether a gradient was met of which each process holds a summand."""
+        """Whether a gradient was met that no process holds: of each a summand, or cut otherwise than the weight."""
         self.model: weakref.ref[nn.Module] | None = None
         self.met_strangers = False
         """Whether an optimizer has stepped with a parameter that was not met before: the model may have grown."""
@@ -130,11 +130,10 @@ class WatchedParameters:
         """What this process holds of the `gradient` of `slot`; None where nobody holds its values by itself."""
         if slot in self.flat:
             return self.flat[slot].part_of(gradient)
-        if is_partial(gradient):
-            self.met_partial = True
-            return None
         parameter = self.references[slot]()
-        return gradient if parameter is None else shard_like(gradient, parameter)
+        part = gradient if parameter is None else shard_like(gradient, parameter)
+        self.met_partial = self.met_partial or part is None
+        return part
 
     def averages(self) -> bool:
         """Whether a backward may leave the average over ranks in `p.grad` (DDP, unless inside `no_sync`).
