@@ -20,7 +20,7 @@ from dashboard_accumulation_pictures import (
 )
 from dashboard_columns import Columns, numbers, texts
 from dashboard_reading import ROWS_AT_ONCE, Reading, Span, all_events, events
-from dashboard_sections import show_picture, table_height
+from dashboard_sections import show_picture, show_table
 from dashboard_widgets import pick_from_menu, pick_number
 from dashboard_words import say, say_plain
 
@@ -37,16 +37,16 @@ METRIC_WIDTH = 165  # five beside each other on a wide screen, two on a phone
 NO_CLIP = 1e-4  # closer to 1 it is rounding
 RARE_COLUMNS = ("weight", "clip", "amp_scale")  # shown only where the run has them
 LEDGER_WINDOWS = 1000
-SHORT_COLUMNS = (
-    "residual",
-    "loss",
-    "lr",
-    "weight",
-    "clip",
-    "l2",
-    "amp_scale",
-    "coherence",
-)  # with three digits
+SHORT_COLUMNS = {  # with three digits, and their widths in pixels
+    "residual": 80,
+    "loss": 85,
+    "lr": 100,
+    "weight": 95,
+    "clip": 80,
+    "l2": 80,
+    "amp_scale": 90,
+    "coherence": 85,
+}
 
 __all__ = [
     "METRIC_WIDTH",
@@ -188,9 +188,7 @@ def ledger_part(reading: Reading, part: Part, choice: Choice) -> None:
     frame["consumed"] = outcome.map({one: say_plain(f"consumed.{one}") for one in set(outcome)})
     frame["clip"] = frame["clip"].where(abs(frame["clip"] - 1) > NO_CLIP)
     frame = frame.drop(columns=[name for name in RARE_COLUMNS if frame[name].isna().all()])
-    st.dataframe(
-        frame, hide_index=True, column_config=_ledger_columns(frame), height=table_height(len(frame))
-    )
+    show_table("accumulation.ledger", frame, _ledger_columns(frame))
     if len(frame) < len(whole.frame):
         st.caption(say("accumulation.ledger_few", shown=len(frame), total=len(whole.frame)))
 
@@ -225,14 +223,15 @@ def _resets(clean: int, stale: int) -> str:
 
 
 def _ledger_columns(frame: pd.DataFrame) -> Columns:
-    count = ("%d", 85)
-    short = {name: (table_format(frame[name]), 95) for name in SHORT_COLUMNS if name in frame}
+    short = {
+        name: (table_format(frame[name]), width) for name, width in SHORT_COLUMNS.items() if name in frame
+    }
     return numbers(
         "ledger",
-        update=count,
-        length=count,
-        edits=count,
-        nonfinite=count,
-        seconds=("%.2f", 85),  # a clock keeps its digits
+        update=("%d", 65),
+        length=("%d", 90),
+        edits=("%d", 60),
+        nonfinite=("%d", 80),
+        seconds=("%.2f", 75),  # a clock keeps its digits
         **short,
-    ) | texts("ledger", consumed=90, reset=110)
+    ) | texts("ledger", consumed=85, reset=100)

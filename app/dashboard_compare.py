@@ -23,7 +23,7 @@ from dashboard_examining import is_too_large
 from dashboard_findings import diagnosis
 from dashboard_reading import Span
 from dashboard_saving import draw_picture, picture_head
-from dashboard_sections import show_picture, table_height
+from dashboard_sections import show_picture, show_table
 from dashboard_widgets import pick_from_menu, pick_one, pick_several, pick_span
 from dashboard_words import language, literal, printable, say, say_plain
 
@@ -132,7 +132,7 @@ def facts_part(members: Sequence[Member]) -> None:
         for fact in facts
     ]
     columns = {"kind": _column("kind", 100), "fact": _column("fact", NAME_WIDTH)} | _run_columns(members)
-    st.dataframe(rows, hide_index=True, column_config=columns, height=table_height(len(rows)))
+    show_table("compare.facts", rows, columns)
 
 
 def findings_part(members: Sequence[Member]) -> None:
@@ -153,7 +153,7 @@ def findings_part(members: Sequence[Member]) -> None:
         for code in sorted(codes, key=lambda code: -worst[code])
     ]
     columns = {"code": _column("code", NAME_WIDTH)} | _run_columns(members)
-    st.dataframe(rows, hide_index=True, column_config=columns, height=table_height(len(rows)))
+    show_table("compare.findings", rows, columns)
 
 
 def _layers(members: Sequence[Member]) -> list[str]:

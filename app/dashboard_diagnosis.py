@@ -11,7 +11,7 @@ from dashboard_columns import texts
 from dashboard_findings import draw_evidence
 from dashboard_reading import Picture, Reading
 from dashboard_saving import draw_picture, picture_head
-from dashboard_sections import section, table_height
+from dashboard_sections import section, show_table
 from dashboard_words import language, literal, printable, say, say_plain
 
 from gradviz.diagnostics import Diagnosis, Finding, Level
@@ -65,8 +65,11 @@ def checks_part(found: Diagnosis) -> None:
         }
         for code, state in sorted(states.items(), key=lambda pair: order.index(pair[1]))
     ]
-    columns = texts("checks", state=120, check=420, needs=340, code=160)
-    st.dataframe(rows, hide_index=True, column_config=columns, height=table_height(len(rows)))
+    columns = texts("checks", state=110, check=400, needs=470, code=150)
+    if not needs:
+        del columns["needs"]
+        rows = [{name: cell for name, cell in row.items() if name != "needs"} for row in rows]
+    show_table("diagnosis.checks", rows, columns)
 
 
 def _nothing(found: Diagnosis) -> None:

@@ -20,7 +20,7 @@ from dashboard_flow_pictures import (
     has_other_layers,
     layer_count,
 )
-from dashboard_flow_table import show_change_table, show_table
+from dashboard_flow_table import show_change_table, show_moment_table
 from dashboard_reading import Question, Reading
 from dashboard_sections import section, show_picture
 from dashboard_widgets import pick_from_menu, pick_one, pick_several
@@ -103,7 +103,7 @@ def _moment_part(reading: Reading, moment: Moment, choice: Choice) -> None:
     picture = draw_flow(reading, moment, among, choice.kind, choice.question)
     show_picture("gradient_flow.picture", picture)
     with section("gradient_flow.table"):
-        show_table(reading, moment, choice.kind, picture.record)
+        show_moment_table(reading, moment, choice.kind, picture.record)
 
 
 def _film_part(reading: Reading, film: Film, choice: Choice) -> None:

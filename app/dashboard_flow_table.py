@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import math
 
-import streamlit as st
 from dashboard_columns import numbers, texts
 from dashboard_flow_moments import Moment
 from dashboard_flow_pictures import Kind, facts_at
 from dashboard_reading import Reading
-from dashboard_sections import table_height
+from dashboard_sections import show_table
 from dashboard_words import printable, say_plain
 
 from gradviz.analysis import FlowChange, LayerFlow
 from gradviz.figures.numbers import table_format
 
 RARE = ("micro", "cosine", "step_ratio", "zeros")  # shown only where any layer has them
-EXACT, COUNT = ("%.2e", 105), ("%d", 90)
+EXACT, COUNT = ("%.2e", 90), ("%d", 80)
 
 
-def show_table(reading: Reading, moment: Moment, kind: Kind, record: LayerFlow) -> None:
+def show_moment_table(reading: Reading, moment: Moment, kind: Kind, record: LayerFlow) -> None:
     """One row a layer, with what is known of it."""
     facts = facts_at(reading, moment, kind)
     rows = [
@@ -39,14 +38,14 @@ def show_table(reading: Reading, moment: Moment, kind: Kind, record: LayerFlow) 
         }
         for place, layer in enumerate(record.layers)
     ]
-    columns = numbers("flow", position=("%d", 50), accumulated=EXACT, micro=EXACT, maximum=EXACT)
-    columns |= texts("flow", layer=300, condition=150)
-    zeros = (table_format(facts.values["zeros"]), 95)
-    columns |= numbers("flow_column", numel=COUNT, cosine=("%.2f", 80), step_ratio=EXACT, zeros=zeros)
-    columns |= texts("flow_column", type=120, shape=110)
+    columns = numbers("flow", position=("%d", 50), accumulated=("%.2e", 100), micro=EXACT, maximum=EXACT)
+    columns |= texts("flow", layer=270, condition=130)
+    zeros = (table_format(facts.values["zeros"]), 80)
+    columns |= numbers("flow_column", numel=COUNT, cosine=("%.2f", 70), step_ratio=EXACT, zeros=zeros)
+    columns |= texts("flow_column", type=105, shape=95)
     void = [name for name in RARE if all(math.isnan(row[name]) for row in rows)]
     rows = [{name: cell for name, cell in row.items() if name not in void} for row in rows]
-    st.dataframe(rows, hide_index=True, column_config=columns, height=table_height(len(rows)))
+    show_table("gradient_flow.table", rows, columns)
 
 
 def show_change_table(record: FlowChange) -> None:
@@ -65,7 +64,7 @@ def show_change_table(record: FlowChange) -> None:
     columns = numbers("flow", position=("%d", 50)) | texts("flow", layer=380, condition=180)
     ratio = (table_format(record.ratio), 95)
     columns |= numbers("flow_column", first=EXACT, second=EXACT, ratio=ratio)
-    st.dataframe(rows, hide_index=True, column_config=columns, height=table_height(len(rows)))
+    show_table("gradient_flow.table", rows, columns)
 
 
 def _condition(record: LayerFlow, place: int) -> str:

@@ -14,7 +14,7 @@ from dashboard_examining import is_large, is_too_large
 from dashboard_findings import give_up, look, verdict, verdict_of
 from dashboard_reading import Reading
 from dashboard_run_order import RunOrder, in_order
-from dashboard_sections import snippet
+from dashboard_sections import UNKNOWN, snippet
 from dashboard_sparkline import sparkline
 from dashboard_widgets import pick_number, type_text
 from dashboard_words import printable, say, say_plain
@@ -137,6 +137,8 @@ def _rows(
         row_height=44,
         height="content",
         column_config=columns,
+        placeholder=UNKNOWN,
+        alt=say_plain(f"runs.{shelf}.title"),
         on_select="rerun",
         selection_mode=["single-row", "single-cell"],
     )

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import streamlit as st
+from dashboard_columns import Columns
 from dashboard_link import link_menu
 from dashboard_reading import Picture
 from dashboard_saving import draw_picture, picture_head
 from dashboard_widgets import pick_one
-from dashboard_words import Language, escape, language, literal, reason_of, say
+from dashboard_words import Language, escape, language, literal, reason_of, say, say_plain
 
 from gradviz.errors import GradvizError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FULL_ROWS = 12
+UNKNOWN = "–"  # what stands in a cell without a value
 
 
 @contextmanager
@@ -67,9 +72,17 @@ def show_picture(name: str, picture: Picture, **chart: Any) -> Any:
     return draw_picture(name, picture, **chart)
 
 
-def table_height(rows: int) -> int | Literal["content"]:
-    """As high as its rows, until it scrolls: a page keeps its shape with a thousand of them."""
-    return "content" if rows <= FULL_ROWS else 36 * FULL_ROWS + 18  # half a row says that it scrolls
+def show_table(name: str, rows: pd.DataFrame | Sequence[Mapping[str, object]], columns: Columns) -> None:
+    """A table read aloud by its title; as high as its rows, until it scrolls: a page keeps its shape with thousands."""
+    height = 36 * FULL_ROWS + 18 if len(rows) > FULL_ROWS else None  # half a row says that it scrolls
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_config=columns,
+        height=height or "content",
+        placeholder=UNKNOWN,
+        alt=say_plain(f"{name}.title"),
+    )
 
 
 def snippet() -> None:
