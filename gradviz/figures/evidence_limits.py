@@ -14,6 +14,10 @@ from gradviz.figures.palette import GREEN, NEUTRAL, faded
 from gradviz.texts import text
 
 ROOM = 0.8  # of a row: above the first bar, and below the last, where the name of a limit stands
+CLEAR = {
+    "size": 8,
+    "opacity": 0,
+}  # an unseen mark: the name keeps its distance from the line on which it stands
 BANDS = frozenset({"update_ratio"})  # two limits with the healthy range between them
 
 
@@ -64,7 +68,9 @@ class LimitLines:
             name = f"\u00a0{label}\u00a0"  # so that no letter touches the line
             self._add([end], [limit], mode="text", text=[name], textposition=f"middle {side}")
         else:
-            self._add([last], [limit], mode="text", text=[label], textposition="top left")
+            self._add(
+                [last], [limit], mode="markers+text", text=[label], textposition="top left", marker=CLEAR
+            )
 
     def _is_far(self, limit: float) -> bool:
         """Whether a limit lies in the far half of the picture, where its name would leave it."""

@@ -96,8 +96,9 @@ def test_what_is_not_finite_stands_above_all_numbers_and_unknown_leaves_a_gap() 
 
 def test_limits_are_lines_with_their_name_and_number() -> None:
     figure = plot_evidence(over_updates([0.2, 0.3], [0, 1], "gain", limits=(0.7, 1.0)))
-    named = [trace.text[0] for trace in figure.data if trace.mode == "text"]
-    assert named == ["conflict: 0.7", "independent: 1"]
+    named = [trace for trace in figure.data if trace.textposition == "top left"]
+    assert [trace.text[0] for trace in named] == ["conflict: 0.7", "independent: 1"]
+    assert all(trace.marker.size > 4 and trace.marker.opacity == 0 for trace in named), "on its dashed line"
     lines = [trace.y.tolist() for trace in figure.data if trace.line.dash == "dash"]
     assert lines == [[0.7, 0.7], [1.0, 1.0]]
     low, high = figure.layout.yaxis.range
