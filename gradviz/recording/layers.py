@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Container
 from typing import Any
 
 from torch import nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 
 from gradviz.errors import WatchError
@@ -16,17 +18,42 @@ from gradviz.schema import Layer
 WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 
 
+def parameters_of(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """The parameters with their plain names; one that is shared once for each name."""
+    plain = _plain_names(model)
+    return [(plain(name), p) for name, p in model.named_parameters(remove_duplicate=False)]
+
+
+def modules_of(model: nn.Module, *, once: bool = True) -> list[tuple[str, nn.Module]]:
+    """The modules with their plain names, a wrapper before what it wraps; each once, or for each name."""
+    plain = _plain_names(model)
+    return [(plain(name), module) for name, module in model.named_modules(remove_duplicate=once)]
+
+
 def owners_of(model: nn.Module) -> dict[str, str]:
-    """Types of the modules by name."""
-    return {
-        plain_name(name): type(module).__name__
+    """Types of the modules by name; of a wrapper that of what it wraps."""
+    return {name: type(module).__name__ for name, module in modules_of(model, once=False)}
+
+
+def _plain_names(model: nn.Module) -> Callable[[str], str]:
+    """What takes the wrappers of this model out of its names: its own `module` is none, that of DDP is."""
+    copied = {
+        f"{name}.module" if name else "module"
         for name, module in model.named_modules(remove_duplicate=False)
+        if isinstance(module, DataParallel | DistributedDataParallel)
     }
+    return lambda name: plain_name(name, copied)
 
 
-def plain_name(name: str) -> str:
-    """The name without what wrappers of torch put into it."""
-    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+def plain_name(name: str, copied: Container[str] = ()) -> str:
+    """The name without what wrappers of torch put into it; `copied` are names of modules that DDP wraps."""
+    parts = name.split(".")
+    kept = [
+        part
+        for place, part in enumerate(parts, start=1)
+        if part not in WRAPPERS and not (part == "module" and ".".join(parts[:place]) in copied)
+    ]
+    return ".".join(kept)
 
 
 def layer_of(

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gradviz.errors import WatchError
 from gradviz.recording.fsdp import FlatShard, flat_shard, is_flattened, units_of, uses_fsdp2
-from gradviz.recording.layers import layer_of, owners_of, plain_name
+from gradviz.recording.layers import layer_of, modules_of, owners_of, parameters_of, plain_name
 from gradviz.recording.local import is_sharded, local_tensor, shard_like
 from gradviz.schema import Layer
 
@@ -54,7 +54,7 @@ class WatchedParameters:
         for name, parameter in named:
             if id(parameter) not in names:
                 parameters.append(parameter)
-            names.setdefault(id(parameter), []).append(plain_name(name))
+            names.setdefault(id(parameter), []).append(name)
         first = len(self.references)
         found = {slot: flat_shard(p, units) for slot, p in enumerate(parameters, first)}
         flat = {slot: shard for slot, shard in found.items() if shard is not None}
@@ -74,7 +74,7 @@ class WatchedParameters:
         model = None if self.model is None else self.model()
         if model is None:
             return []
-        named = [(n, p) for n, p in model.named_parameters(remove_duplicate=False) if self._slot(p) is None]
+        named = [(name, p) for name, p in parameters_of(model) if self._slot(p) is None]
         if any(is_flattened(p) or is_sharded(p) for _, p in named):
             raise WatchError(CUT_SINCE)
         return self._add(named, owners_of(model), units_of(model)) if named else []
@@ -113,8 +113,8 @@ class WatchedParameters:
     def training_batch_norms(self) -> list[str]:
         """Names of the batch norms that take their statistics from each micro-batch; none of a list of parameters."""
         model = None if self.model is None else self.model()
-        modules = () if model is None else model.named_modules()
-        return [plain_name(name) for name, m in modules if isinstance(m, _BatchNorm) and m.training]
+        modules = [] if model is None else modules_of(model)
+        return [name for name, m in modules if isinstance(m, _BatchNorm) and m.training]
 
     def held(self) -> dict[int, int]:
         """Elements that this process holds of each slot that is cut up."""
@@ -142,7 +142,7 @@ class WatchedParameters:
         """
         if self.sharded:
             return True
-        if not (distributed.is_available() and distributed.is_initialized()):
+        if not _together():
             return False
         if self._flattened_since is None:
             self._flattened_since = any(is_flattened(p) for _, p in self.alive())
@@ -162,7 +162,7 @@ class WatchedParameters:
     def not_visible(self, fired: list[int]) -> list[str]:
         """Codes of what the set-up hides from a recorder in this process; `fired` are slots whose hook was called."""
         if not self.sharded:
-            return ["ddp-average-of-micro-gradients"] if self.averages() else []
+            return ["ddp-average-of-micro-gradients"] if _together() else []
         hidden = [] if set(fired) & self.held().keys() else ["fsdp-micro-gradient"]
         return hidden + (["tensor-parallel-partial-gradient"] if self.met_partial else [])
 
@@ -190,7 +190,7 @@ def find_parameters(model: object) -> WatchedParameters:
     Raises `WatchError` where there is nothing to watch, and says what was given.
     """
     if isinstance(model, nn.Module):
-        named, owners = list(model.named_parameters(remove_duplicate=False)), owners_of(model)
+        named, owners = parameters_of(model), owners_of(model)
         units = units_of(model)
     else:
         named, owners, units = _pairs(model), {}, {}
@@ -204,11 +204,16 @@ def find_parameters(model: object) -> WatchedParameters:
     return watched
 
 
+def _together() -> bool:
+    """Whether this process is one of a group."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def _pairs(model: object) -> list[Named]:
     try:
         pairs = [(name, parameter) for name, parameter in model]  # type: ignore[attr-defined]
         if all(isinstance(name, str) and isinstance(p, torch.Tensor) and p.is_leaf for name, p in pairs):
-            return pairs
+            return [(plain_name(name), parameter) for name, parameter in pairs]
     except (TypeError, ValueError):
         pass
     raise WatchError(

@@ -8,10 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gradviz.schema import RunState
+from gradviz.schema import BIN_NAMES, RunState
 from gradviz.store import Run, list_runs, open_run
 from tests.distributed import trainings
-from tests.distributed.trainings import FLAT, LAST_EVENT, LENGTH, PIPELINE, TENSOR_PARALLEL, WAYS, WINDOWS
+from tests.distributed.trainings import (
+    DDP,
+    FLAT,
+    LAST_EVENT,
+    LENGTH,
+    PIPELINE,
+    TENSOR_PARALLEL,
+    WAYS,
+    WINDOWS,
+)
 from tests.forking import Forked
 
 MICRO = ("micro_mean_abs", "micro_l2", "micro_max_abs", "micro_nonfinite")
@@ -62,7 +71,21 @@ def test_what_is_consumed_is_that_of_one_process(runs: dict[str, Run], way: str)
     assert_equal(rows(runs[way], "micro_step", last=True), rows(runs["alone"], "micro_step", last=True))
 
 
-@pytest.mark.parametrize("way", ["ddp", "fsdp", "fsdp1", TENSOR_PARALLEL])
+@pytest.mark.parametrize("way", WAYS)
+def test_counts_by_exponent_are_those_of_one_process(runs: dict[str, Run], way: str) -> None:
+    """Of shards they are added up, of replicas they are counted once."""
+    pd.testing.assert_frame_equal(runs[way].distributions(), runs["alone"].distributions())
+    assert runs[way].distributions()[list(BIN_NAMES)].to_numpy().sum() == WINDOWS * 57
+
+
+@pytest.mark.parametrize("way", DDP)
+def test_the_loss_is_the_mean_of_the_ranks(runs: dict[str, Run], way: str) -> None:
+    ours, theirs = (run.events().set_index("event")["loss"] for run in (runs[way], runs["alone"]))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert ours.notna().sum() == LENGTH * WINDOWS
+
+
+@pytest.mark.parametrize("way", ["ddp", "ddp-view", "ddp-given", "fsdp", "fsdp1", TENSOR_PARALLEL])
 def test_synchronised_every_micro_step_the_whole_sawtooth_is_there(runs: dict[str, Run], way: str) -> None:
     assert_equal(rows(runs[way], "micro_step"), rows(runs["alone"], "micro_step"))
 
@@ -76,7 +99,7 @@ def test_both_ranks_recorded_everything(runs: dict[str, Run], way: str) -> None:
     assert run.events()["ranks"].tolist() == [2] * len(run.events())
 
 
-@pytest.mark.parametrize("way", ["ddp-no-sync", "ddp-no-sync-view"])
+@pytest.mark.parametrize("way", ["ddp-no-sync", "ddp-no-sync-view", "ddp-no-sync-given"])
 def test_inside_no_sync_each_rank_has_gradients_of_its_own(runs: dict[str, Run], way: str) -> None:
     """Against plain autograd on the examples of each rank."""
     inputs, targets = trainings.batches()[0]
@@ -112,7 +135,8 @@ def test_what_is_never_visible_is_missing_and_said(runs: dict[str, Run]) -> None
         assert runs[way].gradients()["micro_l2"].isna().all()
     for way in ("fsdp", "fsdp1", "fsdp1-flat"):
         assert runs[way].metadata["not_visible"] == ["fsdp-micro-gradient"]
-    assert runs["ddp"].metadata["not_visible"] == ["ddp-average-of-micro-gradients"]
+    for way in DDP:
+        assert runs[way].metadata["not_visible"] == ["ddp-average-of-micro-gradients"]
 
 
 def test_tensor_parallelism_shows_each_micro_gradient(runs: dict[str, Run]) -> None:
@@ -151,6 +175,10 @@ def test_a_unit_of_fsdp1_is_one_layer(runs: dict[str, Run], way: str) -> None:
     units = alone.assign(
         l1=alone["mean_abs"] * alone["numel"], squares=alone["l2"] ** 2, moved=alone["step_l2"] ** 2
     ).groupby(["unit", "update"])
+    counts = runs["alone"].distributions()
+    unit = counts["layer"].astype(str).str.split(".").str[0]
+    added = counts.groupby([unit, counts["update"]])[list(BIN_NAMES)].sum()
+    assert run.distributions()[list(BIN_NAMES)].to_numpy().tolist() == added.to_numpy().tolist()
     update = run.gradients(phases="update")
     for name, expected in {
         "mean_abs": units["l1"].sum() / units["numel"].sum(),

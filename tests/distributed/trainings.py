@@ -23,8 +23,8 @@ import gradviz
 
 LENGTH, WINDOWS = 3, 3
 KILLED_AT, LAST_EVENT = 5, 7  # the second micro-step of the second window
-WAYS = ("ddp", "ddp-no-sync", "ddp-no-sync-view", "fsdp", "fsdp-at-the-end", "fsdp1", "fsdp1-no-sync",
-        "tensor-parallel")  # fmt: skip
+DDP = ("ddp", "ddp-view", "ddp-given", "ddp-no-sync", "ddp-no-sync-view", "ddp-no-sync-given")
+WAYS = (*DDP, "fsdp", "fsdp-at-the-end", "fsdp1", "fsdp1-no-sync", "tensor-parallel")
 PIPELINE = "pipeline"
 TENSOR_PARALLEL = "tensor-parallel"
 FLAT = ("fsdp1-flat", "fsdp1-flat-no-sync")  # FSDP1 without `use_orig_params`: one parameter for each unit
@@ -51,7 +51,7 @@ def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
 def wrapped(way: str, plain: nn.Module) -> nn.Module:
     """The model as the way asks for."""
     if way.startswith("ddp"):
-        return nn.parallel.DistributedDataParallel(plain, gradient_as_bucket_view=way.endswith("view"))
+        return nn.parallel.DistributedDataParallel(plain, gradient_as_bucket_view="view" in way)
     if way.startswith("fsdp1"):
         return fully_sharded(plain, original="flat" not in way)
     if way.startswith("fsdp"):
@@ -94,11 +94,12 @@ def train(way: str, folder: str, *, rank: int = 0, world_size: int = 1) -> None:
     part, parts = (0, 1) if way == TENSOR_PARALLEL else (rank, world_size)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     with gradviz.watch(
-        net if way.startswith("fsdp1") else plain,
+        net if way.startswith("fsdp1") or "given" in way else plain,
         optimizer,
         run_dir=folder,
         name=way,
         accumulation_steps=LENGTH,
+        distributions=True,
         strict=True,
     ) as recorder:
         for number, (inputs, targets) in enumerate(batches(), start=1):

@@ -133,3 +133,20 @@ def test_forward_order_is_kept_although_declared_in_another() -> None:
     recorder.close()
     names = [recorder.watched.layers[slot].name for slot in writer.facts["forward_order"]]
     assert names == ["first.weight", "first.bias", "unused.weight", "unused.bias", "last.weight", "last.bias"]
+
+
+def test_a_wrapper_that_copies_the_model_is_not_in_its_names() -> None:
+    """One of many devices, as DDP is one of many processes; a part that is called `module` keeps its name."""
+    part = nn.ModuleDict({"module": nn.Linear(5, 8), "norm": nn.BatchNorm1d(8)})
+    model = nn.ModuleDict({"copied": nn.DataParallel(part), "last": nn.Linear(8, 2)})
+    recorder, writer = record(model)
+    x = batches(1)[0]
+    model["last"](part["norm"](part["module"](x))).sum().backward()
+    recorder.close()
+    layers = recorder.watched.layers
+    assert [(layer.name, layer.module_type) for layer in layers[::2]] == [
+        ("copied.module.weight", "Linear"),
+        ("copied.norm.weight", "BatchNorm1d"),
+        ("last.weight", "Linear"),
+    ]
+    assert writer.facts["training_modules"] == {"batchnorm": ["copied.norm"]}
