@@ -3,89 +3,54 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
-from accelerate import Accelerator
-from stories import CLEARED_AFTERWARDS, RIGHT, N, assert_same_run, ends, make_loader, make_model, story
+from stories import CLEARED_AFTERWARDS, RIGHT, N, assert_same_run, make_loader, story
 from torch import nn
 
 import gradviz
-from gradviz.integrations.accelerate import GradvizTracker
 
 F = nn.functional
 
 
-def by_hand(folder: Path) -> Path | None:
-    model = make_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with gradviz.watch(model, optimizer, run_dir=folder) as recorder:
-        for i, (inputs, labels) in enumerate(make_loader()):
-            (F.cross_entropy(model(inputs), labels) / N).backward()
-            if ends(i):
-                optimizer.step()
-                optimizer.zero_grad()
-    return recorder.run_path
-
-
-def accelerator(**options: Any) -> Accelerator:
-    return Accelerator(cpu=True, gradient_accumulation_steps=N, **options)
-
-
-def train(one: Accelerator, model: Any, optimizer: Any, loader: Any, *, zero_first: bool = False) -> None:
-    for inputs, labels in loader:
-        with one.accumulate(model):
-            if zero_first:
-                optimizer.zero_grad()
-            one.backward(F.cross_entropy(model(inputs), labels))
-            optimizer.step()
-            if not zero_first:
-                optimizer.zero_grad()
-
-
-def made() -> tuple[nn.Module, torch.optim.Optimizer]:
-    model = make_model()
-    return model, torch.optim.SGD(model.parameters(), lr=0.1)
-
-
-def test_watch_before_prepare(tmp_path: Path) -> None:
-    one, (model, optimizer) = accelerator(), made()
+def test_watch_before_prepare(accelerate: ModuleType, tmp_path: Path) -> None:
+    one, (model, optimizer) = accelerate.accelerator(), accelerate.made()
     with gradviz.watch(model, optimizer, run_dir=tmp_path) as recorder:
-        train(one, *one.prepare(model, optimizer, make_loader()))
+        accelerate.train(one, *one.prepare(model, optimizer, make_loader()))
     assert story(recorder.run_path) == CLEARED_AFTERWARDS
-    assert_same_run(recorder.run_path, by_hand(tmp_path))
+    assert_same_run(recorder.run_path, accelerate.by_hand(tmp_path))
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_watch_after_prepare(named: bool, tmp_path: Path) -> None:
-    one = accelerator()
-    model, optimizer, loader = one.prepare(*made(), make_loader())
+def test_watch_after_prepare(accelerate: ModuleType, named: bool, tmp_path: Path) -> None:
+    one = accelerate.accelerator()
+    model, optimizer, loader = one.prepare(*accelerate.made(), make_loader())
     with gradviz.watch(model, optimizer if named else None, run_dir=tmp_path) as recorder:
-        train(one, model, optimizer, loader)
-    assert_same_run(recorder.run_path, by_hand(tmp_path))
+        accelerate.train(one, model, optimizer, loader)
+    assert_same_run(recorder.run_path, accelerate.by_hand(tmp_path))
 
 
 @pytest.mark.parametrize("prepared", [False, True])
-def test_the_tracker_records_the_same(prepared: bool, tmp_path: Path) -> None:
-    tracker = GradvizTracker(run_dir=tmp_path)
-    one, (model, optimizer) = accelerator(log_with=tracker), made()
+def test_the_tracker_records_the_same(accelerate: ModuleType, prepared: bool, tmp_path: Path) -> None:
+    tracker = accelerate.GradvizTracker(run_dir=tmp_path)
+    one, (model, optimizer) = accelerate.accelerator(log_with=tracker), accelerate.made()
     if not prepared:
         tracker.watch(model, optimizer)
     model, optimizer, loader = one.prepare(model, optimizer, make_loader())
     one.init_trackers("digits", config={"lr": 0.1})
     if prepared:
         tracker.watch(model, optimizer)
-    train(one, model, optimizer, loader)
+    accelerate.train(one, model, optimizer, loader)
     one.end_training()
-    assert_same_run(tracker.tracker.run_path, by_hand(tmp_path))
+    assert_same_run(tracker.tracker.run_path, accelerate.by_hand(tmp_path))
 
 
-def test_the_tracker_declares_passes_numbers_and_closes(tmp_path: Path) -> None:
-    tracker = GradvizTracker(run_dir=tmp_path, name="named")
-    one = accelerator(log_with=tracker)
-    model, optimizer, loader = one.prepare(*made(), make_loader())
+def test_the_tracker_declares_passes_numbers_and_closes(accelerate: ModuleType, tmp_path: Path) -> None:
+    tracker = accelerate.GradvizTracker(run_dir=tmp_path, name="named")
+    one = accelerate.accelerator(log_with=tracker)
+    model, optimizer, loader = one.prepare(*accelerate.made(), make_loader())
     one.init_trackers("digits")
     one.log({"accuracy": 0.0})  # nothing is recorded yet, and nothing is wrong
     recorder = tracker.watch(model, optimizer)
@@ -106,10 +71,10 @@ def test_the_tracker_declares_passes_numbers_and_closes(tmp_path: Path) -> None:
     assert "note" not in micro
 
 
-def test_an_exception_closes_the_run_as_crashed(tmp_path: Path) -> None:
-    tracker = GradvizTracker(run_dir=tmp_path)
-    one = accelerator(log_with=tracker)
-    model, optimizer, loader = one.prepare(*made(), make_loader())
+def test_an_exception_closes_the_run_as_crashed(accelerate: ModuleType, tmp_path: Path) -> None:
+    tracker = accelerate.GradvizTracker(run_dir=tmp_path)
+    one = accelerate.accelerator(log_with=tracker)
+    model, optimizer, loader = one.prepare(*accelerate.made(), make_loader())
     inputs, recorder = next(iter(loader))[0], tracker.watch(model, optimizer)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"), recorder:
         one.backward(model(inputs[:, :-1]).sum())
@@ -118,22 +83,22 @@ def test_an_exception_closes_the_run_as_crashed(tmp_path: Path) -> None:
     assert (run.state, run.reason) == ("crashed", "RuntimeError")
 
 
-def test_without_accumulate_nothing_is_declared(tmp_path: Path) -> None:
-    one = Accelerator(cpu=True)
-    tracker = GradvizTracker(run_dir=tmp_path)
-    with tracker.watch(*one.prepare(*made())) as recorder:
+def test_without_accumulate_nothing_is_declared(accelerate: ModuleType, tmp_path: Path) -> None:
+    one = accelerate.Accelerator(cpu=True)
+    tracker = accelerate.GradvizTracker(run_dir=tmp_path)
+    with tracker.watch(*one.prepare(*accelerate.made())) as recorder:
         pass
     assert recorder.run_path is not None
     assert gradviz.open_run(recorder.run_path).metadata["accumulation_steps"] is None
 
 
-def test_zero_grad_at_the_top_of_accumulate_is_seen(tmp_path: Path) -> None:
+def test_zero_grad_at_the_top_of_accumulate_is_seen(accelerate: ModuleType, tmp_path: Path) -> None:
     """accelerate#1299: `zero_grad` acts in the last micro-step of a window and throws away what came before."""
-    one = accelerator()
-    model, plain = made()
+    one = accelerate.accelerator()
+    model, plain = accelerate.made()
     model, optimizer, loader = one.prepare(model, plain, make_loader())
     with gradviz.watch(model, plain, run_dir=tmp_path) as recorder:
-        train(one, model, optimizer, loader, zero_first=True)
+        accelerate.train(one, model, optimizer, loader, zero_first=True)
     assert (
         story(recorder.run_path)
         == RIGHT.replace("m0.4", "e0.3 m0.4").replace("m1.4", "e1.3 m1.4").replace("m2.2", "e2.1 m2.2")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import test_accelerate
 import test_lightning
 from stories import make_loader
 from typer.testing import CliRunner
@@ -18,32 +16,36 @@ from gradviz.cli.commands import application
 pytestmark = test_lightning.pytestmark
 
 
-def zero_grad_at_the_top_of_accumulate(folder: Path) -> Path | None:
+@pytest.fixture
+def zero_grad_at_the_top_of_accumulate(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
     """accelerate#1299."""
-    one = test_accelerate.accelerator()
-    model, plain = test_accelerate.made()
+    accelerate = request.getfixturevalue("accelerate")
+    one = accelerate.accelerator()
+    model, plain = accelerate.made()
     model, optimizer, loader = one.prepare(model, plain, make_loader())
-    with gradviz.watch(model, plain, run_dir=folder) as recorder:
-        test_accelerate.train(one, model, optimizer, loader, zero_first=True)
+    with gradviz.watch(model, plain, run_dir=tmp_path) as recorder:
+        accelerate.train(one, model, optimizer, loader, zero_first=True)
     return recorder.run_path
 
 
-def the_short_last_window_divided_by_n(folder: Path) -> Path | None:
+@pytest.fixture
+def the_short_last_window_divided_by_n(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
     """lightning#19987."""
-    return test_lightning.fitted(test_lightning.Automatic(), folder)
+    lightning = request.getfixturevalue("lightning")
+    return lightning.fitted(lightning.Automatic(), tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("train", "level", "code", "update"),
+    ("fault", "level", "code", "update"),
     [
-        (zero_grad_at_the_top_of_accumulate, "error", "reset-inside-window", 0),
-        (the_short_last_window_divided_by_n, "warning", "short-window", 2),
+        ("zero_grad_at_the_top_of_accumulate", "error", "reset-inside-window", 0),
+        ("the_short_last_window_divided_by_n", "warning", "short-window", 2),
     ],
 )
 def test_check_says_it(
-    train: Callable[[Path], Path | None], level: str, code: str, update: int, tmp_path: Path
+    request: pytest.FixtureRequest, fault: str, level: str, code: str, update: int
 ) -> None:
-    path = train(tmp_path)
+    path = request.getfixturevalue(fault)
     asked = CliRunner().invoke(application, ["check", str(path), "--fail-on", "warning", "--json"])
     assert asked.exit_code == 1
     worst = json.loads(asked.stdout)["findings"][0]

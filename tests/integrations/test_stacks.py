@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import test_lightning
-import test_transformers
 import torch
 from stories import CLEARED_AFTERWARDS, RIGHT, make_loader, make_model, story
 
@@ -17,20 +17,22 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 pytestmark = test_lightning.pytestmark
 
 
-def user_names() -> dict[str, object]:
+def user_names(library: str, loaded: ModuleType) -> dict[str, object]:
     """What a reader of STACKS.md brings along."""
     model = make_model()
+    if library == "transformers":
+        return {
+            "language_model": loaded.make_model(),
+            "texts": loaded.make_samples(),
+            "settings": loaded.SETTINGS,
+        }
+    if library == "lightning":
+        return {"lightning_module": loaded.Automatic(), "batches": make_loader(), "options": loaded.SETTINGS}
     return {
         "model": model,
         "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
         "criterion": torch.nn.CrossEntropyLoss(),
         "loader": make_loader(),
-        "language_model": test_transformers.make_model(),
-        "texts": test_transformers.make_samples(),
-        "settings": test_transformers.SETTINGS,
-        "lightning_module": test_lightning.Automatic(),
-        "batches": make_loader(),
-        "options": test_lightning.SETTINGS,
     }
 
 
@@ -39,12 +41,13 @@ def user_names() -> dict[str, object]:
     [("accelerate", CLEARED_AFTERWARDS), ("transformers", CLEARED_AFTERWARDS), ("lightning", f"{RIGHT} r3")],
 )
 def test_code_of_the_integrations(
-    library: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, library: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     (block,) = [block for block in BLOCKS if f"from {library}" in block]
-    exec(compile(block, "STACKS.md", "exec"), user_names())  # noqa: S102 - our own document
+    names = user_names(library, request.getfixturevalue(library))
+    exec(compile(block, "STACKS.md", "exec"), names)  # noqa: S102 - our own document
     (run,) = [path for path in (tmp_path / "gradviz_runs").iterdir() if path.is_dir()]
     assert story(run) == told
 
