@@ -53,7 +53,7 @@ def test_the_rows_are_those_of_the_reader(
             ]
         elif pd.api.types.is_numeric_dtype(one) and not pd.api.types.is_bool_dtype(one):
             numbers = [column.to_numpy(dtype=np.float64, na_value=np.nan) for column in (one, two)]
-            assert numbers[1] == pytest.approx(numbers[0], rel=1e-7, nan_ok=True)
+            np.testing.assert_allclose(numbers[1], numbers[0], rtol=1e-7, atol=1e-12, err_msg=name)
         else:
             assert one.astype(str).tolist() == two.astype(str).tolist()
 

@@ -159,7 +159,7 @@ def test_two_models_with_a_scaler_each() -> None:
     assert "amp_scale" not in writer.events[1].scalars
 
 
-def test_bf16_parameters_and_gradients_under_autocast() -> None:
+def test_bf16_parameters_and_gradients() -> None:
     model = make_model().to(torch.bfloat16)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     recorder, writer = record(model, optimizer)
