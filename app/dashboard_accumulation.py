@@ -168,9 +168,7 @@ def over_time_part(reading: Reading, part: Part, choice: Choice) -> None:
     sizes = [len(reading.layers) if one is None else len(one.layers) for one in wanted]
     place = next((place for place, size in enumerate(sizes) if is_readable(reading, size)), None)
     if place is None:
-        st.subheader(
-            say("accumulation.over_time.title"), anchor=False, help=say("accumulation.over_time.help")
-        )
+        st.header(say("accumulation.over_time.title"), anchor=False, help=say("accumulation.over_time.help"))
         st.info(say("accumulation.over_time_too_large"), icon=":material/data_usage:")
         return
     show_picture("accumulation.over_time", draw_noise_over_time(reading, wanted[place], choice.language))

@@ -92,7 +92,7 @@ def parting_part(first: Member, second: Member, tolerance: float) -> None:
     picture = draw_parting(first, second, tolerance, language())
     record: Comparison = picture.record
     with picture_head("compare.parting", picture):
-        st.subheader(
+        st.header(
             say("compare.parting.title"), anchor=False, help=say("compare.parting.help"), width="content"
         )
     show, icon = (st.success, "check_circle") if record.is_same else (st.info, "call_split")

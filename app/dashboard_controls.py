@@ -1,4 +1,4 @@
-"""The frame around what can be chosen on a page; where it stands in a narrow window, `narrow.css` says."""
+"""The frame around what can be chosen on a page; where it stands in a narrow window, `style.css` says."""
 
 from __future__ import annotations
 

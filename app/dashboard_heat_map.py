@@ -182,7 +182,7 @@ def _map_and_strip(picture: Picture, strip: Picture, found: HeatMap) -> None:
         show_picture(MAP, picture)
         return
     with picture_head(MAP, picture):
-        st.subheader(escape(picture.title), anchor=False, help=say(f"{MAP}.help"), width="content")
+        st.header(escape(picture.title), anchor=False, help=say(f"{MAP}.help"), width="content")
     st.caption(escape(picture.sentence))
     map_box, strip_box = st.columns([6, 1], gap=None)
     with map_box:

@@ -47,7 +47,7 @@ def section(name: str, *, heading: bool = True) -> Iterator[None]:
     """One part of a page: what fails inside becomes a card, and the parts around it stay alive."""
     with st.container():
         if heading:
-            st.subheader(say(f"{name}.title"), anchor=False, help=say(f"{name}.help"))
+            st.header(say(f"{name}.title"), anchor=False, help=say(f"{name}.help"))
         try:
             yield
         except GradvizError as error:
@@ -64,7 +64,7 @@ def show_picture(name: str, picture: Picture, **chart: Any) -> Any:
     `chart` is passed on to `st.plotly_chart`, whose answer is returned: the selection where `on_select` asks for one.
     """
     with picture_head(name, picture):
-        st.subheader(escape(picture.title), anchor=False, help=say(f"{name}.help"), width="content")
+        st.header(escape(picture.title), anchor=False, help=say(f"{name}.help"), width="content")
     if picture.figure is None:
         st.info(literal(picture.sentence), icon=":material/info:")
         return None

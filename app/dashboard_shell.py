@@ -21,7 +21,7 @@ PAGES = {
 def configure() -> None:
     """Wide page; the menu holds the theme choice and one sentence about gradviz.
 
-    The style of narrow windows comes before anything that it moves: nothing jumps.
+    The style comes before anything that it moves or colours: nothing jumps.
     """
     st.set_page_config(
         page_title=say_plain("name"),
@@ -30,7 +30,7 @@ def configure() -> None:
         initial_sidebar_state="collapsed",
         menu_items={"About": say("about")},
     )
-    st.html(Path(__file__).with_name("narrow.css"))
+    st.html(Path(__file__).with_name("style.css"))
 
 
 def pages() -> list[st.Page]:

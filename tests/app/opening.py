@@ -15,7 +15,7 @@ Open = Callable[..., AppTest]
 
 def spoken(app: AppTest) -> str:
     """Every word that stands on the page."""
-    kinds = ("title", "subheader", "caption", "markdown", "info", "warning", "error", "code")
+    kinds = ("title", "header", "caption", "markdown", "info", "warning", "error", "code")
     shown = [str(element.value) for kind in kinds for element in app.get(kind)]
     return "\n".join(shown + [str(metric.value) for metric in app.metric])
 

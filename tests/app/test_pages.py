@@ -151,7 +151,7 @@ def test_hostile_names_are_shown_as_they_are(open_page: Open, folder: Path, page
     app = open_page(page, run=path.name, layer=HOSTILE[:3], part=HOSTILE[0])
     assert_sound(app)
     markdown = [
-        element.value for kind in ("markdown", "caption", "subheader", "info") for element in app.get(kind)
+        element.value for kind in ("markdown", "caption", "header", "info") for element in app.get(kind)
     ]
     assert not [text for text in markdown if "](http" in text or "<script" in text]
 

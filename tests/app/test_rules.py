@@ -41,7 +41,7 @@ FORBIDDEN_MODULES = {
 }
 
 # a style sheet that lies beside the source: nothing that was read can get into it
-OUR_STYLE = 'st.html(Path(__file__).with_name("narrow.css"))'
+OUR_STYLE = 'st.html(Path(__file__).with_name("style.css"))'
 
 NOT_WORDS = {"not reset", "YYYY-MM-DD HH:mm"}  # what the ledger says (translated when shown); a format
 TWO_WORDS_OR_CHINESE = r"[A-Za-z]{2,} [A-Za-z]{2,}|[\u3400-\u9fff]"
