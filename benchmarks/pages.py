@@ -7,9 +7,13 @@ chromium. A page is opened in a server of its own, again and again: the first vi
 what was kept. Prints medians, as the README shows them:
 
 - server, warm: a rerun of the page's script (wall and CPU time), in a process of its own;
-- first picture: from the address to a drawn picture, at the first visit and at later ones, of which the CPU time
-  of the page's own thread in the browser; nothing is in the browser's cache; the rest of the page comes after it;
+- first picture: from the address to a picture that has been shown, at the first visit and at later ones, of which the
+  CPU time of the page's own thread in the browser; nothing is in the browser's cache; the rest of the page comes after
+  it; no debugger listens to the page (`bare_tab.py` says what one would cost);
 - wire: bytes on the websocket for one visit, with the rest; memory of the server: now and at its highest.
+
+The page Diagnosis of a long run says first how far the examination is: its first visit ends there, the others find
+what was found.
 
 Targets on 1e8 rows: warm < 300 ms, first picture < 3 s, wire < 1.2 MB on the heat map, memory < 500 MB.
 Other work on the machine is in every time but the CPU's: `--quiet 0.5` waits before each page until the load is below
@@ -28,6 +32,12 @@ import tempfile
 import time
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bare_tab import BareTab
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "app")]
@@ -38,6 +48,8 @@ RERUNS = 9
 PLOT = ".js-plotly-plot .main-svg"
 DRAWN = {"runs": "[data-testid=stDataFrame] canvas"}
 WAITS = {"diagnosis"}  # its pictures come when the run has been examined: until then it says how far that is
+PROGRESS = "[data-testid=stProgress]"
+UNFINISHED = ".st-key-rest, [data-testid=stStatusWidget]"  # what follows the first picture is still to come
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,7 @@ def _row(folder: Path, page: str, visits: int, scratch: Path) -> str:
     return (
         f"| {page} | {wall:.0f} ms ({cpu:.0f}) "
         f"| {first.seconds:.1f} s, {later.seconds:.1f} s ({later.cpu:.1f}) "
-        f"| {first.megabytes:.2f} MB | {memory[0]:.0f} MB, {memory[1]:.0f} MB |"
+        f"| {later.megabytes:.2f} MB | {memory[0]:.0f} MB, {memory[1]:.0f} MB |"
     )
 
 
@@ -132,43 +144,27 @@ def _visits(folder: Path, page: str, visits: int, scratch: Path) -> tuple[Visit,
     home = Path(tempfile.mkdtemp(dir=scratch))
     with serve(folder, home) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(CHROMIUM_FLAGS))
+        drawn = DRAWN.get(page, PLOT)
         other = (
             "runs" if page == "learn" else "learn"
         )  # what every page loads, Streamlit's own files among it
         _visit(browser, f"{server.url}/{other}", DRAWN.get(other, PLOT))
         address = f"{server.url}/{page}?run={_name(folder)}"
+        first = _visit(browser, address, PROGRESS if page in WAITS else drawn)
         if page in WAITS:
-            first = _visit(browser, address, "[role=progressbar], [data-testid=stProgress]")
-            _visit(browser, address, "[data-testid=stMetric]")
-        else:
-            first = _visit(browser, address, DRAWN.get(page, PLOT))
-        later = [_visit(browser, address, DRAWN.get(page, PLOT)) for _ in range(visits)]
+            _visit(browser, address, drawn)
+        later = [_visit(browser, address, drawn) for _ in range(visits)]
         memory = _memory(server.process.pid)
         browser.close()
     return first, Visit(*(statistics.median(of) for of in zip(*map(astuple, later), strict=True))), memory
 
 
-def _visit(browser, address: str, drawn: str) -> Visit:  # type: ignore[no-untyped-def]
-    context = browser.new_context(viewport={"width": 1280, "height": 1600}, locale="en-US")
-    page = context.new_page()
-    clock = context.new_cdp_session(page)
-    clock.send("Performance.enable", {"timeDomain": "threadTicks"})
-    received: list[int] = []
-
-    def count(payload: str | bytes) -> None:
-        received.append(len(payload))
-
-    page.on("websocket", lambda socket: socket.on("framereceived", count))
-    began = time.perf_counter()
-    page.goto(address)
-    page.locator(drawn).first.wait_for(timeout=120_000)
-    took = time.perf_counter() - began
-    spent = {one["name"]: one["value"] for one in clock.send("Performance.getMetrics")["metrics"]}
-    page.locator(".st-key-rest").wait_for(state="detached", timeout=120_000)  # what follows the first picture
-    page.wait_for_load_state("networkidle")
-    page.locator("[data-testid=stStatusWidget]").wait_for(state="detached", timeout=120_000)
-    context.close()
-    return Visit(took, spent["TaskDuration"], sum(received) / 1e6)
+def _visit(browser: Browser, address: str, drawn: str) -> Visit:
+    with BareTab(browser, width=1280, height=1600) as tab:
+        took = tab.visit(address, drawn)
+        spent = tab.busy()
+        tab.settle(without=UNFINISHED)
+        return Visit(took, spent, tab.received / 1e6)
 
 
 def _memory(pid: int) -> tuple[float, float]:
