@@ -1,13 +1,11 @@
-"""The parts of the page Compare: what to show, curves, where two runs part, what they say and what was found."""
+"""The parts of the page Compare: what to show, curves, and where two runs part."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
-from dashboard_columns import Columns
 from dashboard_compare_pictures import (
     Choice,
     clock,
@@ -15,28 +13,22 @@ from dashboard_compare_pictures import (
     draw_losses,
     draw_map,
     draw_parting,
-    facts_of,
 )
 from dashboard_compare_runs import Member
 from dashboard_controls import controls
-from dashboard_examining import is_too_large
-from dashboard_findings import diagnosis
 from dashboard_reading import Span
 from dashboard_saving import draw_picture, picture_head
-from dashboard_sections import show_picture, show_table
+from dashboard_sections import show_picture
 from dashboard_widgets import pick_from_menu, pick_one, pick_several, pick_span
-from dashboard_words import language, literal, printable, say, say_plain
+from dashboard_words import language, literal, say, say_plain
 
 from gradviz.analysis import AXES, STATISTICS, Axis, Comparison, DifferenceMap, Statistic
-from gradviz.diagnostics import Finding, Level
-from gradviz.diagnostics.wording import title_of
 from gradviz.figures.comparison_wording import comparison_sentences
-from gradviz.texts import catalogue, joined, text
+from gradviz.texts import joined, text
 
 MOST_LAYERS = 4  # panels under each other
 TOLERANCES = ("0", "1e-7", "1e-5", "1e-3", "1e-1")
 USUAL_TOLERANCE = "1e-5"
-NAME_WIDTH, CELL_WIDTH = 300, 200
 
 
 def ask(members: Sequence[Member]) -> Choice:
@@ -111,51 +103,6 @@ def map_part(first: Member, second: Member, choice: Choice) -> None:
             st.caption(say("compare.only_in", run=member.name, count=len(only)))
 
 
-def facts_part(members: Sequence[Member]) -> None:
-    """One row a fact, one column a run."""
-    shown = pick_one(
-        "facts",
-        say("compare.facts_shown"),
-        ("different", "all"),
-        lambda one: say(f"compare.facts_{one}"),
-        default="different",
-        visible=False,
-    )
-    told = facts_of(members)
-    facts = told.differing().facts if shown == "different" else told.facts
-    if not facts:
-        st.info(say("compare.facts_alike"), icon=":material/check_circle:")
-        return
-    rows = [
-        {"kind": text(f"comparison.kind.{fact.kind}", language()), "fact": _fact_name(fact.kind, fact.name)}
-        | {f"run{place}": printable(value or "") for place, value in enumerate(fact.values)}
-        for fact in facts
-    ]
-    columns = {"kind": _column("kind", 100), "fact": _column("fact", NAME_WIDTH)} | _run_columns(members)
-    show_table("compare.facts", rows, columns)
-
-
-def findings_part(members: Sequence[Member]) -> None:
-    """One row a code that was found in any of the runs."""
-    found = [_found(member) for member in members]
-    codes = {finding.code: finding for findings in found for finding in findings}
-    if not codes:
-        if not any(is_too_large(member.reading) for member in members):
-            st.success(say("compare.findings_none"), icon=":material/check_circle:")
-        return
-    worst = {
-        code: max(one.level.rank for findings in found for one in findings if one.code == code)
-        for code in codes
-    }
-    rows = [
-        {"code": title_of(code, language())}
-        | {f"run{place}": _verdict(findings, code) for place, findings in enumerate(found)}
-        for code in sorted(codes, key=lambda code: -worst[code])
-    ]
-    columns = {"code": _column("code", NAME_WIDTH)} | _run_columns(members)
-    show_table("compare.findings", rows, columns)
-
-
 def _layers(members: Sequence[Member]) -> list[str]:
     """The layers that most runs have first, in forward order."""
     times = Counter(name for member in members for name in member.reading.layers)
@@ -208,37 +155,3 @@ def _axis_remarks(members: Sequence[Member], axis: Axis) -> None:
             st.caption(say("compare.every", run=member.name, every=every))
         if member.reading.run.gaps:
             st.caption(say("compare.gaps", run=member.name))
-
-
-def _fact_name(kind: str, name: str) -> str:
-    key = f"comparison.fact.{name}"
-    return text(key, language()) if kind != "layer" and key in catalogue("en") else printable(name)
-
-
-def _found(member: Member) -> Sequence[Finding]:
-    if is_too_large(member.reading):
-        st.caption(say("compare.too_long", run=member.name))
-        return ()
-    found = diagnosis(member.reading)
-    return () if found is None else found.findings
-
-
-def _verdict(findings: Sequence[Finding], code: str) -> str:
-    levels = [finding.level for finding in findings if finding.code == code]
-    if not levels:
-        return ""
-    worst: Level = max(levels, key=lambda level: level.rank)
-    return say_plain(f"verdict.{worst}", count=len(levels))
-
-
-def _column(name: str, width: int) -> Any:
-    label, hint = say_plain(f"compare.column.{name}"), say(f"compare.column_help.{name}")
-    return st.column_config.TextColumn(label, help=hint, width=width)
-
-
-def _run_columns(members: Sequence[Member]) -> Columns:
-    hint = say("compare.column_help.run")
-    return {
-        f"run{place}": st.column_config.TextColumn(member.name, help=hint, width=CELL_WIDTH)
-        for place, member in enumerate(members)
-    }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import dashboard_compare as parts
 import streamlit as st
 from dashboard_compare_runs import Member, show_members
+from dashboard_compare_tables import facts_part, findings_part
 from dashboard_sections import section
 
 
@@ -24,9 +25,9 @@ def draw(members: Sequence[Member]) -> None:
     with section("compare.map", heading=False):
         parts.map_part(first, second, choice)
     with section("compare.facts"):
-        parts.facts_part(members)
+        facts_part(members)
     with section("compare.findings"):
-        parts.findings_part(members)
+        findings_part(members)
 
 
 show_members(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from gradviz.schema import Phase
+from gradviz.texts import text
 from tests.app.opening import Open, assert_sound, spoken
 from tests.app.recorded import open_writer, record_run, write_windows
 from tests.app.test_links import HOSTILE_IDS
@@ -194,3 +196,13 @@ def test_chinese(open_page: Open) -> None:
     assert_sound(app)
     assert "其中一个没有像另一个那样清零" in said(app)
     assert "healthy-digits-n4-short-last-window 中为" in said(app)  # not cut in two
+
+
+def test_times_and_states_are_written_as_on_other_pages(open_page: Open) -> None:
+    app = open_page("compare", runs=[HEALTHY, SICK], facts="all", lang="zh")
+    facts = app.dataframe[0].value.set_index("fact")
+    told = facts.loc[
+        [text("comparison.fact.created", "zh"), text("comparison.fact.state", "zh")], "run0"
+    ].tolist()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", told[0])
+    assert told[1] == text("app.state.finished", "zh")
