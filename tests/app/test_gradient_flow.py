@@ -165,9 +165,18 @@ def test_an_older_run_says_that_the_ratio_is_unknown(open_page: Open, folder: Pa
     assert "How far updates move the weights is not known here" in plain(app)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("show", ["moment", "play", "pair"])
-@pytest.mark.parametrize("odd", ["poisoned", "never reset", "one micro-step", "one layer", "many layers"])
+WAYS_TO_LOOK = ("moment", "play", "pair")
+ODD_RUNS = ("poisoned", "never reset", "one micro-step", "one layer", "many layers")
+
+
+@pytest.mark.parametrize(
+    ("show", "odd", "language"),
+    [
+        (show, odd, ("en", "zh")[(place + number) % 2])
+        for place, show in enumerate(WAYS_TO_LOOK)
+        for number, odd in enumerate(ODD_RUNS)
+    ],
+)
 def test_every_way_to_look_opens_on_every_odd_run(
     open_page: Open, folder: Path, show: str, odd: str, language: str
 ) -> None:
