@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -77,15 +78,22 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Every dotted name that a file imports, anywhere in it, type-only imports included."""
-    return set(names_in(ast.parse(path.read_text(encoding="utf-8"))))
+    return frozenset(names_in(parsed(path)))
 
 
 def type_only(path: Path) -> set[str]:
     """The names that a file imports under `if TYPE_CHECKING:`."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    blocks = [n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    blocks = [
+        n for n in ast.walk(parsed(path)) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"
+    ]
     return {name for block in blocks for name in names_in(block)}
 
 
@@ -101,25 +109,27 @@ def names_in(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def file_id(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+def broken(found: dict[Path, object]) -> dict[str, object]:
+    """What was found, by file, where anything was."""
+    return {str(path.relative_to(ROOT)): what for path, what in found.items() if what}
 
 
 def test_every_room_is_known() -> None:
     assert {room(path) for path in FILES} <= set(LIBRARIES)
 
 
-@pytest.mark.parametrize("path", FILES, ids=file_id)
-def test_a_room_has_its_own_heavy_library_and_no_other(path: Path) -> None:
-    used = {name.split(".")[0] for name in imported(path) - type_only(path)} & HEAVY
-    assert used <= LIBRARIES[room(path)]
+def test_a_room_has_its_own_heavy_library_and_no_other() -> None:
+    used = {path: {name.split(".")[0] for name in imported(path) - type_only(path)} & HEAVY for path in FILES}
+    assert broken({path: names - LIBRARIES[room(path)] for path, names in used.items()}) == {}
 
 
-@pytest.mark.parametrize("path", FILES, ids=file_id)
-def test_arrows_point_from_left_to_right(path: Path) -> None:
-    here = room(path)
-    rooms = {name.split(".")[1] for name in imported(path) if name.startswith("gradviz.")}
-    assert (rooms & set(LIBRARIES)) - {here} <= ARROWS[here]
+def test_arrows_point_from_left_to_right() -> None:
+    read = {
+        path: {name.split(".")[1] for name in imported(path) if name.startswith("gradviz.")} & set(LIBRARIES)
+        for path in FILES
+    }
+    against = {path: rooms - {room(path)} - ARROWS[room(path)] for path, rooms in read.items()}
+    assert broken(against) == {}
 
 
 def test_arrows_themselves_have_no_cycle() -> None:
@@ -160,16 +170,19 @@ def test_a_cycle_would_be_found(graph: dict[str, set[str]], cycle: list[str] | N
     assert cycle_in(graph) == cycle
 
 
-@pytest.mark.parametrize("path", FILES, ids=file_id)
-def test_files_have_at_most_250_lines(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
+def test_files_have_at_most_250_lines() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert broken({path: count for path, count in lines.items() if count > 250}) == {}
 
 
-@pytest.mark.parametrize("path", FILES, ids=file_id)
-def test_functions_have_at_most_50_lines(path: Path) -> None:
+def test_functions_have_at_most_50_lines() -> None:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    functions = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, kinds)]
-    assert [f.name for f in functions if (f.end_lineno or 0) - f.lineno >= 50] == []
+    functions = {path: [n for n in ast.walk(parsed(path)) if isinstance(n, kinds)] for path in FILES}
+    long = {
+        path: [f.name for f in each if (f.end_lineno or 0) - f.lineno >= 50]
+        for path, each in functions.items()
+    }
+    assert broken(dict(long)) == {}
 
 
 def loaded_by(statement: str) -> set[str]:

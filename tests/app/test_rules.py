@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,14 @@ NOT_WORDS = {"not reset", "YYYY-MM-DD HH:mm"}  # what the ledger says (translate
 TWO_WORDS_OR_CHINESE = r"[A-Za-z]{2,} [A-Za-z]{2,}|[\u3400-\u9fff]"
 
 
-def _nodes(path: Path) -> Iterator[ast.AST]:
-    yield from ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(_tree(path)))
 
 
 def _is(node: ast.AST, source: str) -> bool:
@@ -59,44 +66,61 @@ def _ids(path: Path) -> str:
     return path.relative_to(APP).as_posix()
 
 
-@pytest.mark.parametrize("path", FILES, ids=_ids)
-def test_no_raw_html_and_nothing_that_runs_what_it_reads(path: Path) -> None:
-    nodes = list(_nodes(path))
-    harmless = {id(node.func) for node in nodes if isinstance(node, ast.Call) and _is(node, OUR_STYLE)}
-    for node in nodes:
-        if isinstance(node, ast.Name):
-            assert node.id not in FORBIDDEN_NAMES
-        if isinstance(node, ast.keyword):
-            assert node.arg not in FORBIDDEN_NAMES
-        if isinstance(node, ast.Attribute) and id(node) not in harmless:
-            assert node.attr not in FORBIDDEN_ATTRIBUTES, f"line {node.lineno}"
+def _where(path: Path, node: ast.AST) -> str:
+    return f"{_ids(path)}:{getattr(node, 'lineno', '?')}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=_ids)
-def test_no_module_that_unpickles_starts_or_deletes(path: Path) -> None:
-    for node in _nodes(path):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        assert not {name.partition(".")[0] for name in names} & FORBIDDEN_MODULES
+def test_no_raw_html_and_nothing_that_runs_what_it_reads() -> None:
+    found = []
+    for path in FILES:
+        calls = [node for node in _nodes(path) if isinstance(node, ast.Call)]
+        harmless = {id(node.func) for node in calls if _is(node, OUR_STYLE)}
+        for node in _nodes(path):
+            forbidden = (
+                (isinstance(node, ast.Name) and node.id in FORBIDDEN_NAMES)
+                or (isinstance(node, ast.keyword) and node.arg in FORBIDDEN_NAMES)
+                or (
+                    isinstance(node, ast.Attribute)
+                    and id(node) not in harmless
+                    and node.attr in FORBIDDEN_ATTRIBUTES
+                )
+            )
+            found += [_where(path, node)] if forbidden else []
+    assert found == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=_ids)
-def test_no_literal_text(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for constant in _spoken_constants(tree):
-        assert constant in NOT_WORDS or not re.search(TWO_WORDS_OR_CHINESE, constant), constant
+def test_no_module_that_unpickles_starts_or_deletes() -> None:
+    found = []
+    for path in FILES:
+        for node in _nodes(path):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if {name.partition(".")[0] for name in names} & FORBIDDEN_MODULES:
+                found.append(_where(path, node))
+    assert found == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=_ids)
-def test_what_streamlit_shows_comes_from_the_catalogue(path: Path) -> None:
+def test_no_literal_text() -> None:
+    spoken = [(_ids(path), constant) for path in FILES for constant in _spoken_constants(_tree(path))]
+    assert [
+        one for one in spoken if re.search(TWO_WORDS_OR_CHINESE, one[1]) and one[1] not in NOT_WORDS
+    ] == []
+
+
+def test_what_streamlit_shows_comes_from_the_catalogue() -> None:
     """The first argument of a Streamlit element is never a string in the source."""
-    for node in _nodes(path):
-        is_element = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-        if is_element and isinstance(node.func.value, ast.Name) and node.func.value.id == "st":
-            shown = [*node.args[:1], *(word.value for word in node.keywords if word.arg in {"label", "help"})]
-            constants = [one.value for one in shown if isinstance(one, ast.Constant)]
-            allowed = {one for one in constants if not isinstance(one, str) or one.startswith("app_pages/")}
-            assert set(constants) <= allowed, f"line {node.lineno}: {constants}"
+    found = []
+    for path in FILES:
+        for node in _nodes(path):
+            is_element = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+            if is_element and isinstance(node.func.value, ast.Name) and node.func.value.id == "st":
+                shown = [
+                    *node.args[:1], *(word.value for word in node.keywords if word.arg in {"label", "help"})
+                ]  # fmt: skip
+                words = [one.value for one in shown if isinstance(one, ast.Constant)]
+                words = [one for one in words if isinstance(one, str) and not one.startswith("app_pages/")]
+                found += [(_where(path, node), *words)] if words else []
+    assert found == []
 
 
 def _spoken_constants(tree: ast.Module) -> Iterator[str]:
@@ -164,9 +188,9 @@ def test_no_sentence_of_the_app_is_empty(language: str) -> None:
     assert all(sentence.strip() for sentence in catalogue(language).values())
 
 
-@pytest.mark.parametrize("path", FILES, ids=_ids)
-def test_files_are_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= (60 if path in PAGES else 250)
+def test_files_are_short() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert [_ids(path) for path, count in lines.items() if count > (60 if path in PAGES else 250)] == []
 
 
 def test_config_keeps_the_server_on_this_machine_and_quiet() -> None:
