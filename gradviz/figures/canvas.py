@@ -14,11 +14,8 @@ from gradviz.texts import text
 CLEAR = "rgba(0,0,0,0)"
 SENTENCE_WIDTH = 64  # letters; fits 420 pixels
 LEFT, BELOW = 70, 56  # margins, which grow with what stands in them
-USUAL_LEFT, USUAL_TOP, USUAL_BELOW = (
-    90,
-    20,
-    94,
-)  # what numbers, their title, and a legend of one line make of them
+# What they grow to: beside numbers and their title; under the title of an axis, without and with a legend of one line.
+USUAL_LEFT, USUAL_TOP, USUAL_BARE, USUAL_BELOW = 90, 20, 64, 94
 # A picture needs zoom, pan, reset and download; the rest covers the title, and one would upload the chart.
 _BUTTONS = ["zoomIn2d", "zoomOut2d", "autoScale2d", "lasso2d", "select2d", "sendChartToCloud"]
 
@@ -67,8 +64,9 @@ def untitled(figure: go.Figure) -> None:
     figure.update_layout(title={"text": "", "subtitle": {"text": ""}}, margin={"t": USUAL_TOP})
     if margin.l == LEFT:
         figure.update_layout(margin={"l": USUAL_LEFT})
-    if margin.b == BELOW and legend.yref == "container" and _has_legend(figure):
-        figure.update_layout(margin={"b": USUAL_BELOW})
+    if margin.b == BELOW:
+        has_legend = legend.yref == "container" and _has_legend(figure)
+        figure.update_layout(margin={"b": USUAL_BELOW if has_legend else USUAL_BARE})
 
 
 def _has_legend(figure: go.Figure) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gradviz.analysis.layer_flow import LayerFlow
+from gradviz.figures.canvas import USUAL_BELOW, USUAL_LEFT
 from gradviz.figures.layer_card import Card
 from gradviz.figures.names import short_name
 from gradviz.figures.palette import BLUE, CYAN, NEUTRAL, RED, YELLOW
@@ -17,7 +18,12 @@ from gradviz.texts import text
 
 MANY = 100  # layers; more and each gets a dot in place of a mark
 _LABELS = 20  # names that fit under a picture
+_UPRIGHT = 12  # of them that fit without a slant
 _ROW, _SHORTEST, _TALLEST = 22, 320, 460  # pixels
+_LETTER, _SLANTED = (
+    6.0,
+    3.8,
+)  # pixels that a letter of a name takes of the margin: beside a row, slanted under a column
 
 
 @dataclass(frozen=True)
@@ -63,10 +69,18 @@ class LayerPen:
         if self.horizontal:
             figure.update_layout(xaxis=values, yaxis=names, hovermode="y")
         else:
-            names["tickangle"] = -45 if count > 12 else None
+            names["tickangle"] = -45 if count > _UPRIGHT else None
             figure.update_layout(xaxis=names, yaxis=values, hovermode="x")
+        figure.update_layout(margin=self._room(names["ticktext"]))
         figure.update_layout(hoverdistance=-1, hoverlabel={"align": "left"})
         self.axis.draw_shelves(figure, vertical=self.horizontal)
+
+    def _room(self, names: list[str]) -> dict[str, float]:
+        """For the names; where it is too little it grows, and all is drawn once more."""
+        longest = max(map(len, names))
+        if self.horizontal:
+            return {"l": max(USUAL_LEFT, 14 + _LETTER * longest)}
+        return {"b": USUAL_BELOW if len(self.layers) <= _UPRIGHT else 46 + _SLANTED * longest}
 
     def _accumulated(self, flow: LayerFlow) -> go.Scatter:
         rows = flow.recorded & (flow.nonfinite == 0)

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gradviz.analysis.toy_path import ToyPath
-from gradviz.figures.canvas import hover, no_hover, sheet
+from gradviz.figures.canvas import USUAL_BELOW, hover, no_hover, sheet
 from gradviz.figures.numbers import number
 from gradviz.figures.palette import BLUE, GREEN, NEUTRAL, RED, YELLOW, faded
 from gradviz.figures.value_axis import Floats, value_axis
@@ -55,7 +55,7 @@ def plot_toy_path(toy_path: ToyPath, *, language: str = "en") -> go.Figure:
         )
     )
     _places(figure, toy_path, language)
-    figure.update_layout(showlegend=True, margin={"b": 90})
+    figure.update_layout(showlegend=True, margin={"b": USUAL_BELOW})
     first, second = toy_path.first, toy_path.second
     figure.update_xaxes(title_text="w<sub>1</sub>", range=[first[0], first[-1]], showgrid=False)
     figure.update_yaxes(title_text="w<sub>2</sub>", range=[second[0], second[-1]], showgrid=False)
@@ -94,7 +94,7 @@ def plot_toy_loss(toy_path: ToyPath, *, language: str = "en") -> go.Figure:
         )
     if toy_path.least > 0:
         figure.add_hline(toy_path.least, line={"color": NEUTRAL, "width": 1, "dash": "dot"})
-    figure.update_layout(showlegend=True, margin={"b": 90})
+    figure.update_layout(showlegend=True, margin={"b": USUAL_BELOW})
     figure.update_xaxes(title_text=text("figure.toy_loss.x", language), dtick=5)
     losses = np.concatenate([toy_path.loss, toy_path.reference_loss, [toy_path.least]])
     axis = value_axis(losses, np.zeros(len(losses), dtype=np.int64), log=True)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from gradviz.figures.canvas import BELOW, LEFT, USUAL_BELOW, USUAL_LEFT, USUAL_TOP, sheet, untitled
+from gradviz.figures.canvas import (
+    BELOW,
+    LEFT,
+    USUAL_BARE,
+    USUAL_BELOW,
+    USUAL_LEFT,
+    USUAL_TOP,
+    sheet,
+    untitled,
+)
 
 
-@pytest.mark.parametrize(("traces", "below"), [(1, BELOW), (2, USUAL_BELOW)])
+@pytest.mark.parametrize(("traces", "below"), [(1, USUAL_BARE), (2, USUAL_BELOW)])
 def test_there_is_room_for_a_legend_where_there_is_one(traces: int, below: int) -> None:
     figure = sheet("A title", "A sentence.")
     for _ in range(traces):
