@@ -29,6 +29,7 @@ from gradviz.analysis.groups import Group
 from gradviz.analysis.ledger import few_windows
 from gradviz.analysis.windows import usual_window
 from gradviz.figures.numbers import table_format
+from gradviz.schema import RunState
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,24 +75,6 @@ class Part:
         return None if self.group is None else self.group.layers
 
 
-@dataclass(frozen=True)
-class Lengths:
-    """How often each observed window length occurs."""
-
-    lengths: tuple[int, ...]
-
-    def __str__(self) -> str:
-        if not self.lengths:
-            return "–"
-        counts = Counter(self.lengths)
-        usual, times = counts.most_common(1)[0]
-        if times == len(self.lengths):
-            return str(usual)
-        if times == len(self.lengths) - 1 and self.lengths[-1] != usual:
-            return say_plain("accumulation.length_last", usual=usual, last=self.lengths[-1])
-        return ", ".join(f"{length} (×{count})" for length, count in counts.most_common(3))
-
-
 def headline(reading: Reading, choice: Choice) -> None:
     """A few numbers of the whole run, each with its sentence."""
     found = counts(reading, choice.layers, first_layers(reading)[0])
@@ -99,7 +82,7 @@ def headline(reading: Reading, choice: Choice) -> None:
     is_known = len(record.update) > 0 or not reading.run.damaged
     shown = {
         "windows": str(len(record.update)) if is_known else "–",
-        "lengths": str(Lengths(tuple(record.length.tolist()))),
+        "lengths": _lengths(record.length.tolist()[: -1 if _is_under_way(reading) else None]),
         "resets": _resets(int(record.clean.sum()), int(record.stale.sum())),
         "nonfinite": str(int(record.broken.sum())) if is_known else "–",
         "dropped": str(reading.run.dropped),
@@ -210,6 +193,26 @@ def _part_name(key: str, choice: Choice, whole: bool) -> str:
 
 def _reset_name(state: str) -> str:
     return say_plain(f"reset.{state.replace(' ', '_')}")
+
+
+def _is_under_way(reading: Reading) -> bool:
+    """Whether the last window may still get micro-steps: it is not a short one yet."""
+    phases = all_events(reading.stamp, reading.run)["phase"]
+    return reading.run.state is RunState.LIVE and len(phases) > 0 and phases.iloc[-1] == "micro_step"
+
+
+def _lengths(lengths: list[int]) -> str:
+    """How often each observed window length occurs; of more than two the most usual ones."""
+    if not lengths:
+        return "–"
+    counts = Counter(lengths)
+    usual, times = counts.most_common(1)[0]
+    if times == len(lengths):
+        return str(usual)
+    if times == len(lengths) - 1 and lengths[-1] != usual:
+        return say_plain("accumulation.length_last", usual=usual, last=lengths[-1])
+    shown = [f"{length} (×{count})" for length, count in counts.most_common(2)]
+    return ", ".join([*shown, "…"] if len(counts) > 2 else shown)
 
 
 def _resets(clean: int, stale: int) -> str:

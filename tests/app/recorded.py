@@ -57,8 +57,12 @@ def write_windows(
     poison: tuple[int, int] | None = None,
     first_update: int = 0,
     first_event: int = 0,
+    under_way: bool = False,
 ) -> int:
-    """Micro-steps that share a direction and differ by noise; returns the next event number."""
+    """Micro-steps that share a direction and differ by noise; returns the next event number.
+
+    `under_way`: the last window has not had its update yet.
+    """
     rng = np.random.default_rng(0)
     event, grad = first_event, np.full((layers, WIDTH), np.nan)
     for update, length in enumerate(windows, start=first_update):
@@ -72,6 +76,8 @@ def write_windows(
             grad = before + own
             _put(writer, event, update, k, Phase.MICRO_STEP, grad, own=own, before=before)
             event += 1
+        if under_way and update == first_update + len(windows) - 1:
+            return event
         _put(writer, event, update, length, Phase.UPDATE, grad)
         event += 1
         if resets:
