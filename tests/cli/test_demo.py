@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
 import sys
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,24 +20,52 @@ import gradviz as package
 from gradviz.cli import demo
 from gradviz.cli.dashboard import Dashboard
 from gradviz.errors import GradvizError
+from gradviz.recording import demonstration
 from tests.cli.conftest import Command
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_it_trains_and_records(gradviz: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def training_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of its own loads torch, which takes seconds. An epoch has six micro-batches."""
+    monkeypatch.setattr(demonstration, "MICRO_BATCHES", 6)
+
+    @contextmanager
+    def trained(place: Path, updates: int) -> Iterator[SimpleNamespace]:
+        lines: list[str] = []
+        monkeypatch.setattr(demonstration, "report", lambda **line: lines.append(json.dumps(line)))
+        demonstration.train(updates, place)
+        yield SimpleNamespace(stdout=iter(lines), returncode=0, wait=lambda: 0)
+
+    monkeypatch.setattr(demo, "training", trained)
+
+
+@pytest.mark.usefixtures("training_in_this_process")
+def test_it_trains_and_records(gradviz: Command, tmp_path: Path) -> None:
+    check_that_it_trains_and_records(gradviz, tmp_path, windows=[4, 2, 4])
+
+
+@pytest.mark.soak
+def test_it_trains_and_records_in_a_process_of_its_own(
+    gradviz: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GRADVIZ_MODE", "off")  # meant for trainings: a demo that shows nothing is none
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    answer = gradviz("demo", "--train-only", "--updates", "14", "--dir", tmp_path / "runs")
+    check_that_it_trains_and_records(gradviz, tmp_path, windows=[4] * 12 + [2, 4])
+
+
+def check_that_it_trains_and_records(gradviz: Command, tmp_path: Path, windows: list[int]) -> None:
+    answer = gradviz("demo", "--train-only", "--updates", len(windows), "--dir", tmp_path / "runs")
     assert answer.code == 0
     (summary,) = package.list_runs(tmp_path / "runs")
     assert (summary.name, summary.state, summary.model_class) == ("demo", "finished", "CharacterTransformer")
     assert str(summary.path) in answer.out
-    assert "14/14" in answer.out
+    assert f"{len(windows)}/{len(windows)}" in answer.out
     events = package.open_run(summary.path).events()
     consumed = events[events["phase"] == "update"]
-    assert consumed["micro_step"].tolist() == [4] * 12 + [2, 4]
-    assert consumed["update"].tolist() == list(range(14))
+    assert consumed["micro_step"].tolist() == windows
+    assert consumed["update"].tolist() == list(range(len(windows)))
 
 
 def test_without_torch_it_says_what_to_do(gradviz: Command, monkeypatch: pytest.MonkeyPatch) -> None:

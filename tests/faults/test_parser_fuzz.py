@@ -172,12 +172,12 @@ def test_an_index_whose_version_is_no_number() -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_small_files_with_anything_in_them(name: str) -> None:
-    fuzz_small_file(name, 12)
+    fuzz_small_file(name, 8)
 
 
 @pytest.mark.parametrize("kind", ["gradients", "events", "overview", "distributions"])
 def test_indexes_with_anything_in_them(kind: str) -> None:
-    fuzz_index(kind, 6)
+    fuzz_index(kind, 4)
 
 
 @pytest.mark.soak

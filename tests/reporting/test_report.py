@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,11 @@ def page_of(path: Path, language: str = "en") -> Page:
     return Page(report_html(gradviz.open_run(path), language=language))
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    ("path", "language"),
+    list(zip(SAMPLES, cycle(LANGUAGES), strict=False)),
+    ids=lambda one: getattr(one, "name", one),
+)
 def test_every_sample_run(path: Path, language: str) -> None:
     page = page_of(path, language)
     assert page.is_sound

@@ -205,7 +205,7 @@ def die_at(tmp_path: Path, step: int) -> None:
 
 
 def test_death_at_some_calls(tmp_path: Path) -> None:
-    die_at(tmp_path, 23)
+    die_at(tmp_path, 41)
 
 
 @pytest.mark.soak

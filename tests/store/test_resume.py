@@ -199,7 +199,7 @@ def check_goes_on(path: Path, acknowledged: int, where: str) -> None:
 
 @pytest.mark.usefixtures("small_segments")
 def test_a_run_goes_on_after_death_at_some_calls(tmp_path: Path) -> None:
-    go_on_after_death(tmp_path, 23)
+    go_on_after_death(tmp_path, 41)
 
 
 @pytest.mark.soak

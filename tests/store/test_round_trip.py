@@ -70,7 +70,7 @@ lengths = st.lists(st.integers(1, 30), max_size=30)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lengths=lengths, count=st.integers(1, 150), final=st.booleans(), seed=st.integers(0, 99))
+@given(lengths=lengths, count=st.integers(1, 100), final=st.booleans(), seed=st.integers(0, 99))
 def test_rows_survive_any_batching(lengths: list[int], count: int, final: bool, seed: int) -> None:
     layers = make_layers(7)
     events = make_events(layers, count, seed=seed)
@@ -89,7 +89,7 @@ def test_ragged_events_survive(lengths: list[int], seed: int) -> None:
     layers = make_layers(6)
     rng = np.random.default_rng(seed)
     events = []
-    for record in make_events(layers, 130, seed=seed):
+    for record in make_events(layers, 70, seed=seed):
         chosen = np.flatnonzero(rng.random(6) < 0.6)
         if rng.random() < 0.9:
             events.append(
@@ -115,8 +115,8 @@ def test_ragged_events_survive(lengths: list[int], seed: int) -> None:
 @pytest.mark.parametrize("final", [False, True])
 def test_overview_is_the_roll_up_of_all_rows(tmp_path: Path, final: bool) -> None:
     layers = make_layers(5)
-    events = make_events(layers, 333)
-    run = open_run(write_run(tmp_path, layers, cut(events, [7] * 40), final=final))
+    events = make_events(layers, 170)  # two blocks of 16 updates and a part of the third
+    run = open_run(write_run(tmp_path, layers, cut(events, [7] * 20), final=final))
     overview = run.overview().set_index(["layer", "block"])
     rows = expected_rows(events, layers)
     rows = rows[rows["nonfinite"].notna()]

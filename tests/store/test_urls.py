@@ -100,7 +100,7 @@ def test_a_live_run_grows_under_its_reader(url: str) -> None:
     writer = start(url, flush_seconds=0.01)
     wait_for(lambda: len(Remote(str(writer.url)).files()) > 0)
     run = None
-    for event in make_events(LAYERS, 8):
+    for event in make_events(LAYERS, 4):
         writer.put(event)
         wait_for(lambda last=event.event: f"gradients/rank=0/part-{last:012d}-{last:012d}.parquet"
                  in Remote(str(writer.url)).files())  # fmt: skip
@@ -110,19 +110,19 @@ def test_a_live_run_grows_under_its_reader(url: str) -> None:
     writer.close()
     assert run is not None
     assert run.state is RunState.FINISHED
-    assert len(run.gradients()) == 24
+    assert len(run.gradients()) == 12
 
 
 def test_what_a_merge_supersedes_is_removed_there(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tails, "FAN_IN", 3)
     writer = start(url, flush_seconds=0.001)
-    for event in make_events(LAYERS, 40):
+    for event in make_events(LAYERS, 20):
         writer.put(event)
         wait_for(lambda last=event.event: open_run(writer.path).last_event == last)
     assert writer.close() == 0
     files = Remote(str(writer.url)).files()
     assert sorted(name for name in files if name.endswith(".parquet")) == [
-        f"{kind}/rank=0/part-000000000000-000000000039.parquet"
+        f"{kind}/rank=0/part-000000000000-000000000019.parquet"
         for kind in ("events", "gradients", "overview")
     ]
     assert_alike(str(writer.url), writer.path)
