@@ -205,6 +205,20 @@ def test_each_rank_holds_a_shard(runs: dict[str, Run], way: str) -> None:
     assert (parts[0][shards] < whole[shards]).any()
 
 
+@pytest.mark.soak  # two processes that load torch and Accelerate
+def test_accelerate_on_two_processes(tmp_path: Path) -> None:
+    """Watched before or after `prepare`: what is consumed is that of one process."""
+    trainings.train("alone", str(tmp_path))
+    launch(tmp_path, *trainings.ACCELERATE)
+    found = opened(tmp_path)
+    for way in trainings.ACCELERATE:
+        run, alone = found[way], found["alone"]
+        assert_equal(rows(run, "update"), rows(alone, "update"), (*VALUES, "weight_l2", "step_l2"))
+        assert_equal(rows(run, "micro_step", last=True), rows(alone, "micro_step", last=True))
+        assert run.metadata["not_visible"] == ["ddp-average-of-micro-gradients"]
+        assert (run.ranks, run.gaps, run.state) == ([0, 1], [], RunState.FINISHED)
+
+
 @pytest.mark.soak  # five processes that load torch
 def test_a_restart_adds_a_segment(tmp_path: Path) -> None:
     """Rank 1 is killed in the second window; the launcher starts both anew."""

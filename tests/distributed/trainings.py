@@ -26,6 +26,7 @@ KILLED_AT, LAST_EVENT = 5, 7  # the second micro-step of the second window
 DDP = ("ddp", "ddp-view", "ddp-given", "ddp-no-sync", "ddp-no-sync-view", "ddp-no-sync-given")
 WAYS = (*DDP, "fsdp", "fsdp-at-the-end", "fsdp1", "fsdp1-no-sync", "tensor-parallel")
 PIPELINE = "pipeline"
+ACCELERATE = ("accelerate-prepared", "accelerate-watched")  # which of the two was first
 TENSOR_PARALLEL = "tensor-parallel"
 FLAT = ("fsdp1-flat", "fsdp1-flat-no-sync")  # FSDP1 without `use_orig_params`: one parameter for each unit
 
@@ -142,6 +143,25 @@ def train_stage(folder: str, *, rank: int, world_size: int) -> None:
             optimizer.zero_grad()
 
 
+def train_with_accelerate(way: str, folder: str, *, rank: int, world_size: int) -> None:
+    """The same training under DDP as Accelerate wraps it, synchronised in the last micro-step of a window."""
+    from accelerate import Accelerator
+
+    one = Accelerator(cpu=True, gradient_accumulation_steps=LENGTH)
+    plain = model()
+    own = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9)
+    net, optimizer = one.prepare(plain, own) if way == "accelerate-prepared" else (plain, own)
+    with gradviz.watch(net, own, run_dir=folder, name=way, accumulation_steps=LENGTH, strict=True):
+        if net is plain:
+            net, optimizer = one.prepare(plain, own)
+        assert isinstance(net, nn.parallel.DistributedDataParallel)
+        for inputs, targets in batches():
+            with one.accumulate(net):
+                one.backward(((net(inputs[rank::world_size]) - targets[rank::world_size]) ** 2).mean())
+                optimizer.step()
+                optimizer.zero_grad()
+
+
 def share_of_loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Of one micro-batch of a window."""
     return ((outputs - targets) ** 2).mean().div(LENGTH)
@@ -170,6 +190,7 @@ if __name__ == "__main__":
     place, *ways = sys.argv[1:]
     join()
     for one in ways:
-        start = train_stage if one == PIPELINE else partial(train, one)
+        start = partial(train_with_accelerate if one in ACCELERATE else train, one)
+        start = train_stage if one == PIPELINE else start
         start(place, rank=distributed.get_rank(), world_size=distributed.get_world_size())
     distributed.destroy_process_group()
