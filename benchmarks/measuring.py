@@ -23,7 +23,7 @@ from torch import nn
 from workloads import Training, Workload
 
 TICK = os.sysconf("SC_CLK_TCK")
-M_MMAP_THRESHOLD = -3  # as malloc.h has it
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
 WAKE = 0.05  # seconds: what a recorder does once it finds that time has passed (a flush) is not timed
 FORK = multiprocessing.get_context("fork")
 
@@ -137,6 +137,7 @@ def session(bare: Place, one: Place, windows: int, seconds: float, series: Serie
 def _train(pipe: Connection, workload: Workload, adapter: Adapter, folder: Path) -> None:
     """What happens in the process."""
     torch.set_num_threads(1)
+    _keep_memory()
     training = Training(workload)
     training.windows(1, _nothing)
     bare = resident()
@@ -168,6 +169,15 @@ def in_training(training: Training, after: Callable[[], None]) -> tuple[float, f
 
     training.windows(1, look)
     return max(seen), resident("VmHWM")
+
+
+def _keep_memory() -> None:
+    """What is freed stays with the process.
+
+    Else one training fetches its memory anew at every window and another, as chance has laid it out, never.
+    """
+    for parameter, size in ((M_TRIM_THRESHOLD, 2**30), (M_MMAP_THRESHOLD, 2**25)):
+        ctypes.CDLL(None).mallopt(parameter, size)
 
 
 def _rehearse(adapter: Adapter, folder: Path) -> None:

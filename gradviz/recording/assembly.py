@@ -22,8 +22,14 @@ Rows = NDArray[np.float64]
 
 def finished(assemble: Sums, unscaling: Unscaling) -> Once:
     """What `assemble` gives, without the AMP scale where rows carry it now."""
-    remove = unscaling.remover()
+    remove = None if unscaling.scale is None else unscaling.remover()
     return Once(assemble if remove is None else lambda: remove(assemble()))
+
+
+def assembled_backward(numbers: Rows, before: Rows, unsure: list[int]) -> Rows:
+    """`assembled` of a backward: `numbers` are rows of g_k, and then as many of `p.grad`."""
+    count = len(numbers) // 2
+    return assembled(numbers[count:], numbers[:count], before, unsure)
 
 
 def assembled(

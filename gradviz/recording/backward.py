@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-import threading
 from functools import wraps
+from threading import get_ident
 from typing import Any, Protocol
 
 import torch
@@ -26,7 +26,7 @@ class BackwardListener(Protocol):
         """After the last gradient; `completed` is False where the pass raised."""
 
 
-_thread = threading.local()
+_inside: set[int] = set()  # the threads that are in one
 
 
 def listen(listener: BackwardListener) -> None:
@@ -42,14 +42,16 @@ def unlisten(listener: BackwardListener) -> None:
 def _watching(original: Any) -> Any:
     @wraps(original)
     def backward(*args: Any, **kwargs: Any) -> Any:
-        if getattr(_thread, "inside", False) or torch._C._current_graph_task_id() != -1:  # nested
+        thread = get_ident()
+        if thread in _inside or torch._C._current_graph_task_id() != -1:  # nested
             return original(*args, **kwargs)
         listeners = _wrapping.listeners()
         if not listeners:
             return original(*args, **kwargs)
         tensors = args[0] if args else kwargs.get("tensors")
         gradient = args[1] if len(args) > 1 else kwargs.get("grad_tensors")
-        _thread.inside, completed = True, False
+        completed = False
+        _inside.add(thread)
         try:
             for listener in listeners:
                 listener.begin_backward(tensors, gradient)
@@ -57,7 +59,7 @@ def _watching(original: Any) -> Any:
             completed = True
             return outcome
         finally:
-            _thread.inside = False
+            _inside.discard(thread)
             for listener in listeners:
                 listener.end_backward(completed)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradviz.recording.amp import Unscaling, unscaled
-from gradviz.recording.assembly import assembled, finished
+from gradviz.recording.assembly import assembled, assembled_backward, finished
 from gradviz.recording.deductions import settle_repeated, were_reset
 from gradviz.recording.device import DeviceRows
 from gradviz.recording.moments import Once, Sums
@@ -25,7 +25,6 @@ from gradviz.recording.statistics import WIDTH, Gauge, measure_on_device
 from gradviz.schema import NONFINITE, SQUARES, Scalar
 
 Rows = NDArray[np.float64]
-Small = list[tuple[Tensor, int]]  # gradients and their rows
 Arrival = tuple[int, Tensor | None]  # slot; and a small gradient itself
 HALVES = {"float16", "bfloat16"}  # p.grad is rounded too coarsely for norms to yield a cosine
 
@@ -45,10 +44,8 @@ class GradientBoard:
         self._none = np.zeros((count, WIDTH))
         self._none[:, NONFINITE] = -1
         self._numbers = np.concatenate([self._none, self._none])
-        self._state, self._shares = (
-            self._numbers[:count],
-            self._numbers[count:],
-        )  # of p.grad as it is, and of g_k
+        # of g_k, and of p.grad as it is
+        self._shares, self._state = self._numbers[:count], self._numbers[count:]
         self._before = self._none  # of p.grad before this backward: G_{k-1}; never written to
         self._rounded = [layer.layer_id for layer in watched.layers if layer.dtype in HALVES]
         self._grads: list[weakref.ref[Tensor] | None] = [None] * count
@@ -59,14 +56,14 @@ class GradientBoard:
         self._averaged = False  # ranks average their gradients after ours was measured, and leave no trace
         self._changed: list[int] = []  # in this backward
         self._kept: dict[int, Rows] = {}  # of slots whose optimizer stepped inside this backward
-        self._fired: list[int] = []  # slots in firing order; more than once with re-entrant checkpoints
+        self._fired: list[int] = []  # slots in firing order
         self._small = small_ones(watched.numels)
         self._arrivals.clear()
         self._device = DeviceRows()
 
     def begin(self, slots: Iterable[int], *, fresh: bool) -> bool:
         """Look before a backward: what stands in `p.grad` now is G_{k-1}. Returns whether its window saw it edited."""
-        self._averaged = self._averages()
+        self._averaged = self._averages(fresh)
         changed = self.look(slots, fresh=fresh)
         edited = bool(changed) and not fresh and self._differs(changed)
         if changed:
@@ -74,7 +71,8 @@ class GradientBoard:
         self._shares[:] = self._none
         self._fired = []
         self._arrivals.clear()
-        self._device.begin()
+        if self._device.state or self._device.micro:
+            self._device.begin()
         return edited
 
     def see(self, slot: int, gradient: Tensor) -> None:
@@ -101,9 +99,8 @@ class GradientBoard:
 
     def _see_large(self, slot: int, gradient: Tensor, parameter: Tensor) -> None:
         self._arrived.pop(slot, None)
-        quiet = (
-            not parameter._post_accumulate_grad_hooks
-        )  # they come after the gradient, and may write through `p.grad.data` without a trace
+        # such hooks come after the gradient, and may write through `p.grad.data` without a trace
+        quiet = not parameter._post_accumulate_grad_hooks
         standing = parameter.grad if quiet and not self._averaged else None  # what the gradient is added to
         if standing is not None and self._gauge.measure_pair(
             gradient, standing, self._shares, self._state, slot
@@ -127,17 +124,18 @@ class GradientBoard:
 
     def finish(self, slots: Iterable[int]) -> bool:
         """Look after a backward: `p.grad` is G_k. Returns whether anything arrived or changed."""
-        arrivals, count = self._arrivals, len(self._none)
-        self._fired = [slot for slot, _ in arrivals]
-        small = [(gradient, count + slot) for slot, gradient in arrivals if gradient is not None]
+        arrivals = self._arrivals
+        self._fired = list(dict(arrivals))
+        repeated = [slot for slot, _ in arrivals] if len(self._fired) != len(arrivals) else None
+        small = [(slot, gradient) for slot, gradient in arrivals if gradient is not None]
         arrivals.clear()
         changed = self._changed = self.look(slots, small=small)
         for slot, row in self._kept.items():
             self._state[slot] = row
         self._arrived.clear()  # good for this moment only: `.data` may change p.grad without a trace
         self._ahead.clear()
-        if len(self._fired) != len(set(self._fired)):
-            settle_repeated(self._fired, self._state, self._shares, self._before)
+        if repeated is not None:
+            settle_repeated(repeated, self._state, self._shares, self._before)
         return bool(changed or self._fired)
 
     def touched(self) -> set[int]:
@@ -154,12 +152,12 @@ class GradientBoard:
         return list(dict.fromkeys([*self._fired, *(slot for slot, _ in self._arrivals)]))
 
     def look(self, slots: Iterable[int], *, fresh: bool = False, count_zeros: bool = False,
-             small: Small | None = None) -> list[int]:  # fmt: skip
+             small: list[tuple[int, Tensor]] | None = None) -> list[int]:  # fmt: skip
         """Measure each `p.grad` that changed since the last look (all, if `fresh`), and `small`. Returns those."""
         references, grads, versions, ahead = self._references, self._grads, self._versions, self._ahead
         sharded, are_small = self._sharded, self._small
         changed: list[int] = []
-        small = [] if small is None else small
+        small, count = [] if small is None else small, len(self._none)
         for slot in slots:
             parameter = references[slot]()
             part = grad = None if parameter is None else parameter.grad
@@ -183,10 +181,11 @@ class GradientBoard:
             versions[slot] = version
             changed.append(slot)
             if are_small[slot] and grad.is_cpu:
-                small.append((part, slot))
+                small.append((count + slot, part))
             elif fresh or ahead.get(slot) != version:
                 self._measure(slot, part, count_zeros)
-        self._gauge.measure_all(small, self._numbers, count_zeros)
+        if small:
+            self._gauge.measure_all(small, self._numbers, count_zeros)
         return changed
 
     def _measure(self, slot: int, grad: Tensor, count_zeros: bool) -> None:
@@ -208,7 +207,8 @@ class GradientBoard:
 
         The parameter that fired first stands for the others: only where it shows this are all compared.
         """
-        if not self._fired or self._state[self._fired[0], SQUARES] != self._shares[self._fired[0], SQUARES]:
+        first = self._fired[0] if self._fired else None
+        if first is None or self._state.item(first, SQUARES) != self._shares.item(first, SQUARES):
             return []
         return were_reset(self._state, self._shares, self._before, self._rounded)
 
@@ -242,9 +242,9 @@ class GradientBoard:
     def moment_of_micro_step(self, unscaling: Unscaling) -> Sums:
         """G_k and g_k after a backward, as `moment`; what is G_k now is the next backward's G_{k-1}."""
         before, numbers, count = self._before, self._numbers.copy(), len(self._none)
-        self._before, shares = numbers[:count], numbers[count:]
-        unsure = list(range(len(before))) if self._averaged else self._rounded
-        assemble: Sums = partial(assembled, self._before, shares, before, unsure)
+        self._before = numbers[count:]
+        unsure = list(range(count)) if self._averaged else self._rounded
+        assemble: Sums = partial(assembled_backward, numbers, before, unsure)
         if self._device.state:
             assemble = self._device.fill_later(assemble, micro=True)
         return finished(assemble, unscaling)

@@ -1,7 +1,7 @@
 """The commonest loss in one short look: a mean cross entropy, multiplied or divided by plain numbers.
 
-`loss_audit` would find the same. But this is asked at every micro-step, and next to a real backward
-every function that is called is a cold one: written out in one piece it takes half the time.
+`loss_of` and `loss_audit` would find the same. But this is asked at every micro-step, and next to a real
+backward every function that is called is a cold one: written out in one piece it takes a third of the time.
 """
 
 from __future__ import annotations
@@ -13,43 +13,43 @@ import torch
 from torch import Tensor
 
 from gradviz.recording import loss_nodes
-from gradviz.recording.loss_audit import LossAudit, audit
+from gradviz.recording.loss_audit import audit
+from gradviz.recording.scalars import loss_of
 from gradviz.schema import Scalar
 
-_FACTORS = ("MulBackward0", "DivBackward0")
+_nodes: Any = torch._C._functions
+_DIV, _MUL, _NLL = (getattr(_nodes, f"{name}Backward0", None) for name in ("Div", "Mul", "NllLoss"))
 _EXACT = {torch.float32: 2**24, torch.float64: 2**53}  # counts below it
 
-_MEAN = LossAudit(reduction="mean").scalars()
 
-
-def audited(tensors: Any, gradient: Any, amp_scale: Scalar | None) -> dict[str, Scalar]:
-    """The columns of `events` that `audit` finds."""
+def loss_scalars(tensors: Any, gradient: Any, amp_scale: Scalar | None) -> dict[str, Scalar]:
+    """The columns of `events` that `loss_of` and `audit` find of what `backward` was called on."""
     if gradient is None and amp_scale is None:
         try:
             usual = mean_cross_entropy(tensors)
         except Exception:  # whatever a graph holds: training goes on
             usual = None
         if usual is not None:
-            return {**_MEAN, "loss_weight": usual[0], "loss_elements": usual[1]}
-    return audit(tensors, gradient=gradient, amp_scale=amp_scale).scalars()
+            return usual
+    return loss_of(tensors, amp_scale) | audit(tensors, gradient=gradient, amp_scale=amp_scale).scalars()
 
 
-def mean_cross_entropy(loss: Any) -> tuple[float, int] | None:
-    """Weight of an element and number of elements, as a `LossAudit` has them; None where it is not that loss."""
-    if type(loss) is not Tensor or loss._backward_hooks or loss.numel() != 1:
+def mean_cross_entropy(loss: Any) -> dict[str, Scalar] | None:
+    """`loss`, and weight, reduction and elements as a `LossAudit` has them; None where it is not that loss."""
+    if type(loss) is not Tensor or loss._backward_hooks or loss.numel() != 1 or not loss_nodes.at_hand(loss):
         return None
     node: Any = loss.grad_fn
     factor = 1.0
-    while (name := type(node).__name__) in _FACTORS:
+    while (kind := type(node)) is _DIV or kind is _MUL:
         (below, _), (other, _) = node.next_functions
         if below is None or other is not None or node._raw_saved_other.unpack_hook:
             return None
         constant = node._saved_other
         if not loss_nodes.at_hand(constant):
             return None
-        factor = factor * constant.item() if name == "MulBackward0" else factor / constant.item()
+        factor = factor * constant.item() if kind is _MUL else factor / constant.item()
         node = below
-    if name != "NllLossBackward0" or node._saved_reduction != 1 or node._saved_weight is not None:
+    if kind is not _NLL or node._saved_reduction != 1 or node._saved_weight is not None:
         return None
     if node._raw_saved_target.unpack_hook:  # hooks stand before all that a node saved, or before nothing
         return None
@@ -57,4 +57,5 @@ def mean_cross_entropy(loss: Any) -> tuple[float, int] | None:
     count = total.item() if loss_nodes.at_hand(total) else 0
     if not (0 < count < _EXACT.get(total.dtype, 0) and math.isfinite(factor)):
         return None
-    return abs(factor / count), round(count)
+    weight = abs(factor / count)
+    return {"loss": loss.item(), "loss_weight": weight, "loss_reduction": 1, "loss_elements": int(count)}

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch.optim import Optimizer
 
 from gradviz.recording.amp import Unscaling
 from gradviz.recording.board import GradientBoard
-from gradviz.recording.loss_usual import audited
-from gradviz.recording.moments import Moment, Sums, coefficient, only
+from gradviz.recording.events import Events
+from gradviz.recording.loss_usual import loss_scalars
+from gradviz.recording.moments import Sums, coefficient
 from gradviz.recording.parameters import WatchedParameters
-from gradviz.recording.scalars import learning_rate, loss_of
+from gradviz.recording.scalars import learning_rate
 from gradviz.recording.surroundings import Surroundings
-from gradviz.recording.tally import Counted, Tally, counts_of
+from gradviz.recording.tally import Tally
 from gradviz.recording.turns import Loss
 from gradviz.recording.updates import Update, UpdateBook, fused_scale
 from gradviz.recording.windows import Windows
-from gradviz.schema import EventRecord, Phase, Scalar
+from gradviz.schema import Phase, Scalar
 from gradviz.store.writer import RunWriter
 
 
@@ -36,24 +34,17 @@ class Observer:
         unscaling: Unscaling,
         tally: Tally | None = None,
     ) -> None:
-        self.slots: list[int] = []  # those recorded: trainable and hooked
         self.board, self.distrust_each, self.reached = board, board.distrust_each, board.fired
         self.logged: dict[str, Scalar] = {}
         self.unscaling = unscaling
         self.surroundings = Surroundings(watched, writer.describe)
-        self._rows = np.zeros(0, np.int32), np.zeros(0, np.int64)  # ids and numels of `slots`
         self._watched, self._board, self._windows, self._writer = watched, board, windows, writer
         self.updates, self._tally = UpdateBook(watched), tally
-        self._began, self._event = writer.began, writer.first_event
+        self._events = Events(watched, writer)
+        self.add_slots = self._events.add_slots
         self._pending: tuple[Phase, Sums, float] | None = None
         self.loss = Loss({}, None)
         self._accumulated: Sums | None = None  # of the last micro-step: what an update is compared with
-
-    def add_slots(self, slots: list[int]) -> None:
-        """Record these, too, from now on."""
-        self.slots = sorted([*self.slots, *slots])
-        ids = np.array(self.slots, dtype=np.int32)
-        self._rows = ids, self._watched.numels[ids]
 
     def grow(self) -> None:
         """The model may have got parameters since: watch them from the next window on."""
@@ -71,45 +62,52 @@ class Observer:
 
         Returns whether this window is recorded.
         """
-        self._settle_updates()
+        if self.updates.under_way is not None:
+            self._settle_updates()
         self._windows.begin()
         if not self._windows.recorded:
             self.logged = {}  # of a micro-step that is not recorded
             self.unscaling.scale = self.unscaling.begin(tensors)
             return False
         fresh = self._windows.fresh
-        edited = self._board.begin(self.slots, fresh=fresh)
+        edited = self._board.begin(self._events.slots, fresh=fresh)
         if fresh or edited:
             # not an event yet: this backward may belong to another model
-            self._pending = (Phase.RESET if fresh else Phase.EDIT, self._moment(), self._seconds())
+            self._pending = (Phase.RESET if fresh else Phase.EDIT, self._moment(), self._events.seconds())
         scale = self.unscaling.begin(tensors)
-        self.loss = Loss(loss_of(tensors, scale) | audited(tensors, gradient, scale), scale)
+        self.loss = Loss(loss_scalars(tensors, gradient, scale), scale)
         return True
 
     def end_backward(self) -> None:
         """A `micro_step`, if this backward reached a watched parameter at all."""
-        if not self._board.finish(self.slots) and not self.surroundings.counts_unseen():
+        if not self._board.finish(self._events.slots) and not self.surroundings.counts_unseen():
             return
-        self._emit_what_came_before()
+        if self._pending is not None or not self._windows.fresh:
+            self._emit_what_came_before()
         self._windows.count()
         self.unscaling.scale = self.loss.scale
         if self.unscaling.active:
             self.unscaling.arrived(self._board.touched())
-        scalars = self.loss.scalars | self.surroundings.rate() | self.unscaling.scalars() | self.logged
+        scalars = {
+            **self.loss.scalars, **self.surroundings.rate(), **self.unscaling.scalars(), **self.logged,
+        }  # fmt: skip
         self.logged = {}
         sums = self._accumulated = self._board.moment_of_micro_step(self.unscaling)
-        self._emit(Phase.MICRO_STEP, sums, scalars)
-        self.surroundings.first_micro_step(self._board.fired())
-        self._close_inner_updates()
+        self._events.emit(Phase.MICRO_STEP, self._windows.moment(), sums, scalars)
+        if not self.surroundings.told:
+            self.surroundings.first_micro_step(self._board.fired())
+        if self.updates.inner:
+            self._close_inner_updates()
 
     def _emit_what_came_before(self) -> None:
         if self._pending is not None:
             phase, sums, seconds = self._pending
-            self._emit(phase, sums, {}, seconds=seconds)
+            self._events.emit(phase, self._windows.moment(), sums, {}, seconds=seconds)
             self._pending = None
         hidden = [] if self._windows.fresh else self._board.hidden_resets()  # a reset is measured afresh
         if hidden:
-            self._emit(Phase.EDIT, self._board.forget_before(hidden, self.unscaling), {})
+            sums = self._board.forget_before(hidden, self.unscaling)
+            self._events.emit(Phase.EDIT, self._windows.moment(), sums, {})
 
     # ---- update ----
 
@@ -119,8 +117,9 @@ class Observer:
         self.updates.consumed = None  # of a step that raised
         self._windows.consume(id(optimizer))
         if self._windows.recorded:
-            self.updates.sample(slots)
-            self.updates.open(self._update(optimizer, slots, self._take(slots, optimizer)))
+            rates = self.updates.rates(optimizer)
+            self.updates.sample(slots, rates.keys())
+            self.updates.open(self._update(optimizer, slots, self._take(slots, optimizer), rates))
 
     def consume_inside(self, optimizer: Optimizer, slots: list[int]) -> None:
         """`optimizer.step()` inside a backward: its gradients may be freed before the backward ends."""
@@ -145,7 +144,8 @@ class Observer:
             inner.rate | self.unscaling.scalars(),
             None if self._tally is None else self._tally.take(),
         )
-        self._emit(Phase.UPDATE, self._board.moment_of_kept(), scalars, slots=inner.slots, counted=counted)
+        moment, sums = self._windows.moment(), self._board.moment_of_kept()
+        self._events.emit(Phase.UPDATE, moment, sums, scalars, slots=inner.slots, counted=counted)
 
     def closure_begins(self, slots: list[int]) -> None:
         """`optimizer.step(closure)` begins: the weights are as they were."""
@@ -171,13 +171,16 @@ class Observer:
         self._settle_updates()
         self._windows.consume(id(optimizer))
         if self._windows.recorded:
-            self.updates.open(self._update(optimizer, slots, self._take(slots, optimizer), refused=True))
+            rates = self.updates.rates(optimizer)
+            self.updates.open(
+                self._update(optimizer, slots, self._take(slots, optimizer), rates, refused=True)
+            )
             self._settle_updates()
 
     def _close_after_closure(self, optimizer: Optimizer, slots: list[int], sums: Sums | None) -> None:
         self._windows.consume(id(optimizer))
         if sums is not None and self._windows.recorded:
-            self.updates.open(self._update(optimizer, slots, sums))
+            self.updates.open(self._update(optimizer, slots, sums, self.updates.rates(optimizer)))
 
     def _take(self, slots: list[int], optimizer: Optimizer) -> Sums:
         self._board.look(slots, fresh=True, count_zeros=True)  # unscaling leaves no trace in the version
@@ -185,24 +188,27 @@ class Observer:
             self._tally.count(slots, self._windows.update, optimizer)
         return self._board.moment_as_consumed(fused_scale(optimizer))
 
-    def _update(self, optimizer: Optimizer, slots: list[int], sums: Sums, *, refused: bool = False) -> Update:
+    def _update(self, optimizer: Optimizer, slots: list[int], sums: Sums, rates: dict[int, float], *,
+                refused: bool = False) -> Update:  # fmt: skip
         self._pending = None
         self.surroundings.stepped(optimizer, slots)
         skipped = {"skipped": 1.0} if refused else self.updates.skipped(optimizer)
         scalars = learning_rate(optimizer) | self.unscaling.scalars() | skipped
         if self._accumulated is not None and not self._windows.fresh:
             scalars["clip_coefficient"] = coefficient(self._accumulated, sums, slots)
-        rates = self.updates.rates(optimizer)
         counted = None if self._tally is None else self._tally.take()
         counted = None if refused else counted  # taken all the same: the next update is another
-        return Update(slots, sums, scalars, self._windows.moment(), self._seconds(), rates, counted)
+        return Update(slots, sums, scalars, self._windows.moment(), self._events.seconds(), rates, counted)
 
     def _settle_updates(self, *, complete: bool = False) -> None:
         """Emit the update whose optimizer has returned, or never will."""
-        update = self.updates.close(complete=complete)
-        if update is not None:
-            place: dict[str, Any] = {"slots": update.slots, "seconds": update.seconds, "at": update.moment}
-            self._emit(Phase.UPDATE, update.sums, update.scalars, counted=update.counted, **place)
+        closed = self.updates.close(complete=complete)
+        if closed is not None:
+            update, sums = closed
+            self._events.emit(
+                Phase.UPDATE, update.moment, sums, update.scalars,
+                slots=update.slots, seconds=update.seconds, counted=update.counted,
+            )  # fmt: skip
 
     # ---- end ----
 
@@ -213,38 +219,8 @@ class Observer:
             return
         self._windows.begin()
         if self._windows.recorded:
-            self._board.begin(self.slots, fresh=True)
-            self._emit(Phase.RESET, self._moment(), {})
+            self._board.begin(self._events.slots, fresh=True)
+            self._events.emit(Phase.RESET, self._windows.moment(), self._moment(), {})
 
     def _moment(self) -> Sums:
         return self._board.moment(self.unscaling)
-
-    def _emit(
-        self,
-        phase: Phase,
-        sums: Sums,
-        scalars: dict[str, Scalar],
-        *,
-        slots: list[int] | None = None,
-        seconds: float | None = None,
-        at: Moment | None = None,
-        counted: Counted | None = None,
-    ) -> None:
-        ids, numels = self._rows if slots is None else self._rows_of(slots)
-        moment = self._windows.moment() if at is None else at
-        micro_step = 0 if phase is Phase.RESET else moment.micro_step
-        when = self._seconds() if seconds is None else seconds
-        rows = sums if len(ids) == len(self._watched) else only(sums, ids)
-        counts = None if counted is None else counts_of(counted, ids.tolist())
-        place = self._event, moment.update, micro_step, phase, when
-        self._writer.put(EventRecord(*place, ids, numels, rows, scalars, counts))
-        self._event += 1
-
-    def _rows_of(self, slots: list[int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        if slots == self.slots:
-            return self._rows
-        ids = np.array(sorted(set(slots) & set(self.slots)), dtype=np.int32)
-        return ids, self._watched.numels[ids]
-
-    def _seconds(self) -> float:
-        return time.monotonic() - self._began

@@ -43,6 +43,7 @@ class WatchedParameters:
         self.met_strangers = False
         """Whether an optimizer has stepped with a parameter that was not met before: the model may have grown."""
         self._flattened_since: bool | None = None
+        self._alone = False  # no other ranks
         self._passed_over: dict[int, weakref.ref[torch.Tensor]] = {}  # parameters of other models, by id
         self._add(named, owners, units or {})
 
@@ -100,10 +101,11 @@ class WatchedParameters:
     def slots_of(self, optimizer: torch.optim.Optimizer) -> list[int]:
         """The slots that `optimizer` owns, ascending; another model's parameters are passed over."""
         slots: set[int] = set()
+        known, references = self.slot_of, self.references
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                slot = self._slot(parameter)
-                if slot is not None:
+                slot = known.get(id(parameter))
+                if slot is not None and references[slot]() is parameter:  # as `_slot`, asked at every step
                     slots.add(slot)
                 elif (met := self._passed_over.get(id(parameter))) is None or met() is not parameter:
                     self._passed_over[id(parameter)] = weakref.ref(parameter)
@@ -135,15 +137,18 @@ class WatchedParameters:
         self.met_partial = self.met_partial or part is None
         return part
 
-    def averages(self) -> bool:
+    def averages(self, fresh: bool) -> bool:
         """Whether a backward may leave the average over ranks in `p.grad` (DDP, unless inside `no_sync`).
 
-        Raises `WatchError` where FSDP1 has flattened the parameters since.
+        Whether there are other ranks at all is asked where a window is `fresh`. Raises `WatchError` where
+        FSDP1 has flattened the parameters since.
         """
+        if fresh:
+            self._alone = not self.sharded and not _together()
+        if self._alone:
+            return False
         if self.sharded:
             return True
-        if not _together():
-            return False
         if self._flattened_since is None:
             self._flattened_since = any(is_flattened(p) for _, p in self.alive())
         if self._flattened_since:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -22,6 +21,7 @@ from gradviz.recording.parameters import WatchedParameters
 from gradviz.recording.scalars import scalar_of
 from gradviz.recording.turns import Turns
 from gradviz.schema import RunState, Scalar
+from gradviz.store import forks
 from gradviz.store.writer import RunWriter
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ActiveRecorder(Recorder):
         self.board = observer.board
         self._observer, self._writer = observer, writer
         self._guard = Guard(writer.note_error)
-        self._pid = os.getpid()
+        self._generation = forks.generation
         self._trained_on = threading.get_ident()  # the thread that took the last step
         self._turns = Turns()
         self._stepping: tuple[int, frozenset[int]] | None = (
@@ -73,7 +73,7 @@ class ActiveRecorder(Recorder):
             self._observer.add_slots([slot for slot, _ in thawed])
 
     def _idle(self) -> bool:
-        return self.closed or self._guard.disabled or os.getpid() != self._pid
+        return self.closed or self._guard.disabled or forks.generation != self._generation
 
     # ---- told by the hooks; none of these raises ----
 
@@ -222,7 +222,7 @@ class ActiveRecorder(Recorder):
 
     def end(self, state: RunState, reason: str | None = None) -> None:
         """Write what is left, remove every hook, say how the run ended. Only the first call counts."""
-        if self.closed or os.getpid() != self._pid:
+        if self.closed or forks.generation != self._generation:
             return
         if not self._guard.disabled:
             self._guard(self._observer.finish)

@@ -13,6 +13,8 @@ from gradviz.schema import Scalar
 
 def scalar_of(value: Any) -> Scalar | None:
     """A number now, or for a tensor on a device a callable that reads it later; None for anything else."""
+    if type(value) is float or value is None:  # the common cases, in short
+        return value
     if isinstance(value, Tensor):
         return _of_tensor(value)
     try:
@@ -35,9 +37,6 @@ def loss_of(tensors: Any, scale: Scalar | None) -> dict[str, Scalar]:
 
     Nothing where it is not a scalar.
     """
-    if scale is None and isinstance(tensors, Tensor):  # the common case, in short
-        value = _of_tensor(tensors)
-        return {} if value is None else {"loss": value}
     roots = [tensors] if isinstance(tensors, Tensor) else tensors
     if not isinstance(roots, list | tuple):
         return {}  # to walk through an iterator would be to use it up
@@ -59,5 +58,6 @@ def read_scalar(value: Scalar) -> float:
 
 def learning_rate(optimizer: Optimizer) -> dict[str, Scalar]:
     """`lr` of the first parameter group."""
-    rate = scalar_of(optimizer.param_groups[0].get("lr")) if optimizer.param_groups else None
-    return {} if rate is None else {"lr": rate}
+    rate = optimizer.param_groups[0].get("lr") if optimizer.param_groups else None
+    scalar = rate if type(rate) is float else scalar_of(rate)
+    return {} if scalar is None else {"lr": scalar}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-SMALL = 4096  # elements
+SMALL = 8192  # elements
 TOGETHER = 2**18  # elements of all of them
 
 

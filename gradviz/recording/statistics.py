@@ -94,11 +94,11 @@ class Gauge:
         self._pair(address(x), address(y), numel, out, sum_out, row)
         return True
 
-    def measure_all(self, xs: list[tuple[Tensor, int]], out: Rows, count_zeros: bool = False) -> None:
+    def measure_all(self, xs: list[tuple[int, Tensor]], out: Rows, count_zeros: bool = False) -> None:
         """`measure` each tensor into its row of `out`; contiguous float32 ones in one call of the kernel."""
         many, single, strided = self._many, torch.float32, torch.strided
         table: list[int] = []
-        for x, row in xs:
+        for row, x in xs:
             plain = x.dtype is single and x.layout is strided and x.is_contiguous()
             if plain and many is not None and (at := x.data_ptr()):
                 table += (at, x.numel(), row)

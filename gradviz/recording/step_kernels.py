@@ -1,7 +1,8 @@
 """The samples of `steps` in machine code: single-precision weights on the CPU, all layers in one call.
 
 A sample is `blocks` blocks of 256 neighbouring elements, evenly spread, or the whole of a small layer
-(`blocks` = 0). Needs numba; without it `steps` does the same with torch operations.
+(`blocks` = 0). No room in the buffer is for a layer whose step is known otherwise: only its norm is asked.
+Needs numba; without it `steps` does the same with torch operations.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ def _copy(x: Any, out: Any) -> None:
 
 
 @numba.njit(fastmath=SUM_ORDER_IS_FREE)
+def _squares(x: Any) -> float:
+    total = 0.0
+    for i in range(len(x)):
+        total += np.float64(x[i]) * np.float64(x[i])
+    return total
+
+
+@numba.njit(fastmath=SUM_ORDER_IS_FREE)
 def _compare(before: Any, now: Any) -> tuple[float, float]:
     weights, steps = 0.0, 0.0
     for i in range(len(before)):
@@ -33,13 +42,28 @@ def _compare(before: Any, now: Any) -> tuple[float, float]:
     return weights, steps
 
 
+@numba.njit
+def _squares_of_sample(x: Any, blocks: int) -> float:
+    if blocks == 0:
+        return _squares(x)  # type: ignore[no-any-return]
+    stride, total = len(x) // blocks, 0.0
+    for block in range(blocks):
+        total += _squares(x[block * stride : block * stride + BLOCK])
+    return total
+
+
 @numba.njit(cache=True, error_model="numpy")
-def take_samples(addresses: Any, numels: Any, blocks: Any, starts: Any, out: Any) -> None:
-    """Copy the sample of each layer to `out[starts[i] : starts[i + 1]]`. All arrays but `out` are int64."""
+def take_samples(addresses: Any, numels: Any, blocks: Any, starts: Any, kept: Any, out: Any) -> None:
+    """Copy the sample of each layer to `kept[starts[i] : starts[i + 1]]`, or where that is empty sum its w^2.
+
+    The sum goes to `out[i, 0]`. The first four arrays are int64, `out` is float64.
+    """
     for i in range(len(addresses)):
         x = numba.carray(as_float32s(numba.uint64(addresses[i])), numels[i])
-        sample = out[starts[i] : starts[i + 1]]
-        if blocks[i] == 0:
+        sample = kept[starts[i] : starts[i + 1]]
+        if len(sample) == 0:
+            out[i, 0] = _squares_of_sample(x, blocks[i])
+        elif blocks[i] == 0:
             _copy(x, sample)
         else:
             stride = numels[i] // blocks[i]
@@ -49,10 +73,12 @@ def take_samples(addresses: Any, numels: Any, blocks: Any, starts: Any, out: Any
 
 @numba.njit(cache=True, error_model="numpy")
 def compare_samples(addresses: Any, numels: Any, blocks: Any, starts: Any, before: Any, out: Any) -> None:
-    """Write sum w^2 and sum (dw)^2 of each layer's sample into `out[i]`; `before` is what `take_samples` gave."""
+    """Write sum w^2 and sum (dw)^2 of each sample into `out[i]`, where `take_samples` kept it in `before`."""
     for i in range(len(addresses)):
         x = numba.carray(as_float32s(numba.uint64(addresses[i])), numels[i])
         sample = before[starts[i] : starts[i + 1]]
+        if len(sample) == 0:
+            continue
         if blocks[i] == 0:
             out[i, 0], out[i, 1] = _compare(sample, x)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ Where = tuple[int, torch.dtype | None, int]  # address, dtype, elements
 
 
 class Layout(NamedTuple):
-    """Where the sample of each slot stands in one buffer; `share` is numel / sampled elements."""
+    """Where the sample of each slot that is kept stands in one buffer; `share` is numel / sampled elements."""
 
     slots: list[int]
     numels: Integers
@@ -28,6 +28,8 @@ class Layout(NamedTuple):
     starts: Integers
     share: NDArray[np.float64]
     buffer: NDArray[np.float32]
+    found: NDArray[np.float64]
+    """[slots, 2]: sum w^2 and sum (dw)^2 over the sample; the second is NaN where the sample is not kept."""
 
 
 class FloatSamples:
@@ -37,38 +39,42 @@ class FloatSamples:
         self._references, self._size = references, size
         self._take, self._compare = kernels
         self._asked: list[int] = []
+        self._exact: frozenset[int] = frozenset()
         self._mine: list[weakref.ref[Tensor]] = []  # what can be sampled here of the slots asked for
         self._others: list[int] = []
         self._where: list[Where] = []
         self._addresses = np.zeros(0, dtype=np.int64)
-        self._layout = _layout([], [], size)
+        self._layout = _layout([], [], [], size)
         self._taken = False
 
-    def before(self, slots: list[int]) -> list[int]:
-        """Keep the samples of what can be sampled here; returns the other slots."""
-        if slots != self._asked or _places(self._mine) != self._where:
-            self._choose(slots)
+    def before(self, slots: list[int], exact: Set[int] = frozenset()) -> list[int]:
+        """Keep the samples of what can be sampled here, of the `exact` slots only their norm; returns the others."""
+        if slots != self._asked or self._exact != exact or _places(self._mine) != self._where:
+            self._choose(slots, frozenset(exact))
         at, self._taken = self._layout, bool(self._where)
         if self._taken:
-            self._take(self._addresses, at.numels, at.blocks, at.starts, at.buffer)
+            self._take(self._addresses, at.numels, at.blocks, at.starts, at.buffer, at.found)
         return self._others
 
-    def _choose(self, slots: list[int]) -> None:
+    def _choose(self, slots: list[int], exact: frozenset[int]) -> None:
         found = [(slot, p) for slot in slots if (p := self._references[slot]()) is not None and _is_plain(p)]
         mine = [slot for slot, _ in found]
-        self._asked, self._others = list(slots), sorted(set(slots).difference(mine))
+        self._asked, self._exact = list(slots), exact
+        self._others = sorted(set(slots).difference(mine))
         self._mine = [self._references[slot] for slot in mine]
         self._where = _places(self._mine)
         self._addresses = np.array([parameter.data_ptr() for _, parameter in found], dtype=np.int64)
-        self._layout = _layout(mine, [parameter.numel() for _, parameter in found], self._size)
+        kept = [slot not in exact for slot in mine]
+        self._layout = _layout(mine, [parameter.numel() for _, parameter in found], kept, self._size)
 
     def after(self) -> Callable[[Sums], None] | None:
         """Compare; None where the weights are no longer where they were."""
-        taken, self._taken = self._taken, False
-        if not taken or _places(self._mine) != self._where:
+        taken, self._taken, at = self._taken, False, self._layout
+        if not taken or (len(at.buffer) and _places(self._mine) != self._where):
             return None
-        at, found = self._layout, np.empty((len(self._where), 2))
-        self._compare(self._addresses, at.numels, at.blocks, at.starts, at.buffer, found)
+        if len(at.buffer):
+            self._compare(self._addresses, at.numels, at.blocks, at.starts, at.buffer, at.found)
+        found = at.found.copy()
 
         def write(sums: Sums) -> None:
             sums[at.slots, WEIGHT_SQUARES] = found[:, 0] * at.share
@@ -90,10 +96,12 @@ def _is_plain(x: Tensor) -> bool:
     return plain and not hasattr(x, "to_local") and (bool(x.data_ptr()) and x.numel() > 0)
 
 
-def _layout(slots: list[int], numels: list[int], size: int) -> Layout:
+def _layout(slots: list[int], numels: list[int], kept: list[bool], size: int) -> Layout:
     blocks = [0 if numel <= size else size // BLOCK for numel in numels]
     lengths = [BLOCK * count if count else numel for count, numel in zip(blocks, numels, strict=True)]
-    starts = np.cumsum([0, *lengths], dtype=np.int64)
+    starts = np.cumsum(
+        [0, *(length * keep for length, keep in zip(lengths, kept, strict=True))], dtype=np.int64
+    )
     share = np.array([n / max(1, length) for n, length in zip(numels, lengths, strict=True)])
     return Layout(
         slots,
@@ -102,6 +110,7 @@ def _layout(slots: list[int], numels: list[int], size: int) -> Layout:
         starts,
         share,
         np.empty(int(starts[-1]), dtype=np.float32),
+        np.full((len(slots), 2), np.nan),
     )
 
 
@@ -110,10 +119,10 @@ def load_step_kernels() -> tuple[Any, Any] | None:
     try:
         from gradviz.recording.step_kernels import compare_samples, take_samples
 
-        weight, out = np.ones(1, dtype=np.float32), np.empty((1, 2))
+        weight, out = np.ones(1, dtype=np.float32), np.zeros((1, 2))
         address, one = np.array([weight.ctypes.data]), np.ones(1, dtype=np.int64)
         none, starts = np.zeros(1, dtype=np.int64), np.array([0, 1])
-        take_samples(address, one, none, starts, weight.copy())
+        take_samples(address, one, none, starts, weight.copy(), out)
         compare_samples(address, one, none, starts, weight.copy(), out)
     except Exception:  # `load_kernels` has said why; sampling goes on with torch operations
         return None

@@ -7,7 +7,7 @@ for a device.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
 
 import numpy as np
@@ -41,10 +41,10 @@ class StepGauge:
         self._fast = None if kernels is None else FloatSamples(watched.references, self._size, kernels)
         self._before: dict[Group, tuple[list[int], Tensor, Tensor | None]] = {}
 
-    def before(self, slots: list[int]) -> None:
-        """An update begins: keep the samples of the weights."""
+    def before(self, slots: list[int], exact: Set[int] = frozenset()) -> None:
+        """An update begins: keep the samples of the weights; of the `exact` slots only their norm is asked."""
         self._before = {}
-        slots = slots if self._fast is None else self._fast.before(slots)
+        slots = slots if self._fast is None else self._fast.before(slots, exact)
         for group, members in self._grouped(slots).items():
             samples = [self._sample(weight) for _, weight, _ in members]
             gradients = [self._sample(gradient) for _, _, gradient in members if gradient is not None]
@@ -134,20 +134,24 @@ def exact_steps(optimizer: Optimizer, watched: WatchedParameters) -> dict[int, f
     if type(optimizer) is not SGD:
         return {}
     rates: dict[int, float] = {}
+    slot_of, sharded = watched.slot_of, watched.sharded
     for group in optimizer.param_groups:
-        if any(group.get(name) for name in ("momentum", "weight_decay")) or isinstance(group["lr"], Tensor):
+        rate = group["lr"]
+        if group.get("momentum") or group.get("weight_decay") or isinstance(rate, Tensor):
             continue
         for parameter in group["params"]:
-            slot = watched.slot_of.get(id(parameter))
-            if slot is not None and parameter.dtype not in HALVES and _is_measured(slot, parameter, watched):
-                rates[slot] = float(group["lr"])
+            slot = slot_of.get(id(parameter))
+            if slot is None or parameter.dtype in HALVES:
+                continue
+            if not sharded or _is_measured(slot, parameter, watched):
+                rates[slot] = float(rate)
     return rates
 
 
 def _is_measured(slot: int, parameter: Tensor, watched: WatchedParameters) -> bool:
     """Whether the gradient of `slot` is known here; of none the step is 0."""
     gradient = parameter.grad
-    return not watched.sharded or gradient is None or watched.part_of(slot, gradient) is not None
+    return gradient is None or watched.part_of(slot, gradient) is not None
 
 
 def write_exact_steps(sums: Sums, rates: dict[int, float]) -> None:

@@ -28,12 +28,14 @@ class Surroundings:
         self._hidden: list[str] = []
         self._optimizers: list[weakref.ref[Optimizer]] = []
         self._facts: list[dict[str, Any]] = []
-        self._told = False
+        self.told = False
+        """Whether the first micro-step has been described."""
 
     def stepped(self, optimizer: Optimizer, slots: list[int]) -> None:
         """`optimizer` owns these slots; a new one is described."""
-        if any(known() is optimizer for known in self._optimizers):
-            return
+        for known in self._optimizers:
+            if known() is optimizer:
+                return
         self._optimizers.append(weakref.ref(optimizer))
         self._facts.append(
             {
@@ -52,9 +54,7 @@ class Surroundings:
 
     def first_micro_step(self, fired: list[int]) -> None:
         """A backward has been through the whole model: say in which order, and what works in another way."""
-        if self._told:
-            return
-        self._told = True
+        self.told = True
         facts: dict[str, Any] = {"training_modules": {"batchnorm": self._watched.training_batch_norms()}}
         if fired:
             facts["forward_order"] = self._watched.forward_order(fired)
@@ -68,7 +68,7 @@ class Surroundings:
 
     def grown(self) -> None:
         """There are more layers: the next micro-step tells their place, too."""
-        self._told = False
+        self.told = False
 
     def counts_unseen(self) -> bool:
         """A backward left no trace: whether it is a micro-step all the same. FSDP may keep it back for a while."""

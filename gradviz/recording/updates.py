@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +46,7 @@ class UpdateBook:
         self.consumed: Callable[[Optimizer], None] | None = None  # what a closure has brought
         self.under_scaler = False
         self._watched, self._gauge = watched, StepGauge(watched)
-        self._open: Update | None = None
+        self.under_way: Update | None = None
 
     def stepped_inside(self, optimizer: Optimizer, slots: list[int]) -> None:
         """`optimizer` steps inside a backward."""
@@ -58,21 +58,20 @@ class UpdateBook:
         slots = sorted({slot for one in inner for slot in one.slots})
         return inner[0]._replace(slots=slots) if inner else None
 
-    def sample(self, slots: list[int]) -> None:
-        """Keep samples of the weights as they are before the step."""
-        self._gauge.before(slots)
+    def sample(self, slots: list[int], exact: Set[int] = frozenset()) -> None:
+        """Keep samples of the weights as they are before the step; the step of the `exact` slots is known."""
+        self._gauge.before(slots, exact)
 
     def open(self, update: Update) -> None:
         """The step has begun."""
-        self._open = update
+        self.under_way = update
 
-    def close(self, *, complete: bool) -> Update | None:
-        """The update that was under way, if any; with the size of its step where that has been completed."""
-        update, self._open = self._open, None
+    def close(self, *, complete: bool) -> tuple[Update, Sums] | None:
+        """The update that was under way, if any; its sums with the size of its step where that has been completed."""
+        update, self.under_way = self.under_way, None
         if update is None or not complete:
-            return update
-        write = self._gauge.after()
-        return update._replace(sums=_with_steps(update.sums, write, update.rates))
+            return None if update is None else (update, update.sums)
+        return update, _with_steps(update.sums, self._gauge.after(), update.rates)
 
     def rates(self, optimizer: Optimizer) -> dict[int, float]:
         """Learning rates of the slots whose step follows from the gradient exactly."""

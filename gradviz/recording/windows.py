@@ -17,20 +17,15 @@ class Windows:
         self.micro_step = 0
         self._every = every
         self._stepped: set[int] = set()
+        # kept and not worked out, for every hook asks
+        self.recorded = self.update % every == 0
+        """Whether this window is recorded in full; the others cost nothing."""
+        self.fresh = True
+        """Whether the next backward is the first of its window."""
 
     def moment(self) -> Moment:
         """Where training stands now."""
         return Moment(self.update, self.micro_step)
-
-    @property
-    def recorded(self) -> bool:
-        """Whether this window is recorded in full; the others cost nothing."""
-        return self.update % self._every == 0
-
-    @property
-    def fresh(self) -> bool:
-        """Whether the next backward is the first of its window."""
-        return self.micro_step == 0
 
     @property
     def between(self) -> bool:
@@ -45,6 +40,7 @@ class Windows:
     def count(self) -> None:
         """A backward pass has reached the watched parameters."""
         self.micro_step += 1
+        self.fresh = False
 
     def consume(self, optimizer: int) -> None:
         """`optimizer` (its id) steps. Two optimizers back to back share one update, one that steps twice does not."""
@@ -55,4 +51,5 @@ class Windows:
     def _next(self) -> None:
         self.update += 1
         self.micro_step = 0
+        self.recorded, self.fresh = self.update % self._every == 0, True
         self._stepped.clear()

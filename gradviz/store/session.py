@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 import threading
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gradviz.schema import EventRecord, RunState
+from gradviz.store import forks
 from gradviz.store.callbacks import Callbacks, Calls, TakenOver
 from gradviz.store.distributions import with_counts
 from gradviz.store.inbox import Inbox
@@ -37,7 +37,7 @@ class Session:
                  callbacks: Callbacks, mirror: Mirror | None = None) -> None:  # fmt: skip
         self._folder, self._inbox, self._flush_seconds = folder, inbox, flush_seconds
         self._lock, self._calls, self._mirror = lock, Calls(callbacks), mirror
-        self._pid = os.getpid()
+        self._generation = forks.generation
         self._errors: deque[str] = deque(maxlen=KEPT_ERRORS)
         self._error_count = 0
         self._warned = False
@@ -87,7 +87,7 @@ class Session:
 
     def close_at_exit(self) -> None:
         """Flush at the interpreter's exit; an exception that ended the program names the state."""
-        if os.getpid() != self._pid:
+        if forks.generation != self._generation:
             return
         error = getattr(sys, "last_value", None)
         if error is None or hasattr(sys, "ps1"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import weakref
@@ -13,6 +12,7 @@ from typing import Any
 
 from gradviz.errors import RefusedPartError, RunFolderError
 from gradviz.schema import EventRecord, Layer, RunState
+from gradviz.store import forks
 from gradviz.store.callbacks import Callbacks
 from gradviz.store.files import Disk
 from gradviz.store.inbox import Inbox
@@ -47,7 +47,7 @@ class RunWriter:
         """The numbers that the recorder's first event and first window must have."""
         self.began = opened.began
         """The time (`time.monotonic()`) from which `seconds` of the events count."""
-        self._pid = os.getpid()
+        self._generation = forks.generation
         self._inbox = Inbox() if inbox is None else inbox
         self._session = Session(opened.folder, self._inbox, flush_seconds, opened.lock, callbacks, mirror)
         self._session.start(weakref.ref(self))
@@ -106,21 +106,21 @@ class RunWriter:
 
     def put(self, event: EventRecord) -> bool:
         """Queue one event; False when it was dropped (and counted)."""
-        return os.getpid() == self._pid and self._inbox.put(event)
+        return forks.generation == self._generation and self._inbox.put(event)
 
     def add_layers(self, layers: Sequence[Layer]) -> None:
         """Append layers to the run's table; events that use them come after this call."""
-        if os.getpid() == self._pid:
+        if forks.generation == self._generation:
             self._inbox.add_layers(layers)
 
     def describe(self, **facts: Any) -> None:
         """Add entries to `run.json` (JSON values): `forward_order`, `optimizers`, ...; a later one wins."""
-        if os.getpid() == self._pid:
+        if forks.generation == self._generation:
             self._inbox.describe(facts)
 
     def note_error(self, text: str) -> None:
         """Keep an error's text in the run: the last few are shown, all are counted."""
-        if os.getpid() == self._pid:
+        if forks.generation == self._generation:
             self._session.note(text)
 
     @property
@@ -136,7 +136,7 @@ class RunWriter:
         deadline, put = time.monotonic() + timeout, self._inbox.accepted + self.dropped
         while self._session.thread.is_alive() and self._settled() < put:
             own = threading.current_thread() is self._session.thread
-            if own or time.monotonic() > deadline or os.getpid() != self._pid:
+            if own or time.monotonic() > deadline or forks.generation != self._generation:
                 return False
             self._inbox.ring()
             time.sleep(0.01)
@@ -155,7 +155,7 @@ class RunWriter:
         Idempotent: the first state stays. Returns after `timeout` seconds even when the disk hangs; on the
         writer's own thread at once, with 0: it goes on writing after that.
         """
-        if os.getpid() != self._pid:
+        if forks.generation != self._generation:
             return 0
         self._session.request_close(state, reason, timeout)
         if threading.current_thread() is self._session.thread:

@@ -12,13 +12,15 @@ from loss_spellings import LABELS, LOGITS, Spelling
 from torch import Tensor
 
 from gradviz.recording.loss_audit import audit
-from gradviz.recording.loss_usual import audited, mean_cross_entropy
+from gradviz.recording.loss_usual import loss_scalars, mean_cross_entropy
+from gradviz.recording.scalars import loss_of
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS, ids=lambda spelling: spelling.name)
 def test_as_the_walk_sees_it(spelling: Spelling) -> None:
     loss = spelling.loss(LOGITS.clone().requires_grad_())
-    assert audited(loss, None, None) == pytest.approx(audit(loss).scalars(), rel=1e-12)
+    expected = loss_of(loss, None) | audit(loss).scalars()
+    assert loss_scalars(loss, None, None) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,8 @@ def test_as_the_walk_sees_it(spelling: Spelling) -> None:
 )
 def test_it_is_the_commonest_loss(factor: Callable[[Tensor], Tensor], weight: float) -> None:
     loss = factor(F.cross_entropy(LOGITS.clone().requires_grad_(), LABELS))
-    assert mean_cross_entropy(loss) == (pytest.approx(weight), 6)
+    expected = {"loss": loss.item(), "loss_weight": weight, "loss_reduction": 1, "loss_elements": 6}
+    assert mean_cross_entropy(loss) == pytest.approx(expected)
 
 
 def test_no_target_counts() -> None:
@@ -40,7 +43,7 @@ def test_saved_tensors_with_hooks_are_left_alone() -> None:
     with torch.autograd.graph.saved_tensors_hooks(lambda x: x, _unpacked):
         loss = F.cross_entropy(LOGITS.clone().requires_grad_(), LABELS)
     assert mean_cross_entropy(loss) is mean_cross_entropy(loss / 4) is None
-    assert audited(loss / 4, None, None) == {}
+    assert loss_scalars(loss / 4, None, None) == {"loss": loss.item() / 4}
 
 
 def _unpacked(_: Tensor) -> Tensor:
@@ -50,4 +53,4 @@ def _unpacked(_: Tensor) -> Tensor:
 def test_a_graph_that_is_gone() -> None:
     loss = F.cross_entropy(LOGITS.clone().requires_grad_(), LABELS) / 4
     loss.backward()
-    assert audited(loss, None, None) == {}
+    assert loss_scalars(loss, None, None) == {"loss": loss.item()}

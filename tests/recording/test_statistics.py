@@ -203,7 +203,7 @@ def test_many_in_one_call_are_as_each_alone(gauge: Gauge, count_zeros: bool) -> 
     ]
     rows = [3, 0, 6, 1, 7, 2, 5, 4]
     together, alone = np.full((len(xs) + 1, WIDTH), 9.0), np.full((len(xs) + 1, WIDTH), 9.0)
-    gauge.measure_all(list(zip(xs, rows, strict=True)), together, count_zeros)
+    gauge.measure_all(list(zip(rows, xs, strict=True)), together, count_zeros)
     for x, row in zip(xs, rows, strict=True):
         gauge.measure(x, alone, row, count_zeros)
     np.testing.assert_array_equal(together, alone)

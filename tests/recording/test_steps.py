@@ -20,6 +20,7 @@ OPTIMIZERS: dict[str, Any] = {
     "decay": lambda p: torch.optim.SGD(p, lr=0.1, weight_decay=0.1),
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.01),
     "two groups": lambda p: torch.optim.SGD([{"params": p[:2]}, {"params": p[2:], "lr": 0.5}], lr=0.1),
+    "one exact": lambda p: torch.optim.SGD([{"params": p[:2]}, {"params": p[2:], "momentum": 0.9}], lr=0.1),
 }
 
 
@@ -89,6 +90,25 @@ def test_a_large_layer_is_sampled_and_the_sample_is_fair() -> None:
     assert sums[0, WEIGHT_SQUARES] == pytest.approx((before**2).sum(), rel=0.05)
     assert sums[0, STEP_SQUARES] == pytest.approx(((after - before) ** 2).sum(), rel=0.05)
     assert np.isnan(sums[1]).all()
+
+
+def test_where_the_step_is_known_no_sample_is_kept() -> None:
+    torch.manual_seed(0)
+    weight, bias = nn.Parameter(torch.randn(300, 1000)), nn.Parameter(torch.randn(7))
+    gauge = steps.StepGauge(find_parameters([("w", weight), ("b", bias)]))
+    if gauge._fast is None:
+        pytest.skip("needs numba")
+    gauge.before([0, 1], {0})
+    assert len(gauge._fast._layout.buffer) == 7
+    with torch.no_grad():
+        bias += 1
+    write = gauge.after()
+    assert write is not None
+    sums = np.zeros((2, SUMS_WIDTH))
+    write(sums)
+    assert sums[0, WEIGHT_SQUARES] == pytest.approx(float((weight.detach().double() ** 2).sum()), rel=0.05)
+    assert np.isnan(sums[0, STEP_SQUARES])
+    assert sums[1, STEP_SQUARES] == pytest.approx(7, rel=1e-5)
 
 
 @pytest.mark.parametrize("layers", [1, 100, 20_000])
