@@ -45,3 +45,20 @@ def test_the_rest_of_a_page_comes_though_no_picture_can_be_drawn(page: Page, ser
     page.wait_for_function("window.below !== undefined")
     page.clock.fast_forward("00:15")
     expect(page.locator(TABLE)).to_have_count(1)
+
+
+def test_what_draws_pictures_is_loaded_before_one_has_come(page: Page, server: Server) -> None:
+    with page.expect_request(DRAWING):
+        page.goto(f"{server.url}/diagnosis?run=samples:healthy-transformer-n8")
+    settle(page)
+    expect(pictures(page)).to_have_count(0)
+    expect(page.locator(".st-key-early")).to_have_count(1)
+    expect(page.locator(".st-key-early")).to_be_hidden()
+
+
+def test_the_landing_page_has_no_picture_and_loads_nothing_for_one(page: Page, server: Server) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(server.url)
+    settle(page)
+    assert not [url for url in asked if "PlotlyChart" in url]
