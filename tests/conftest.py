@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -55,6 +56,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("soak") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(1500))
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: no collection looks through it again. Streamlit makes one after each page."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Else a library that counts at its end takes what was kept for leaked."""
+    gc.unfreeze()
 
 
 @pytest.hookimpl(wrapper=True)
