@@ -30,10 +30,10 @@ def publish(*names: str) -> None:
 
 def _show() -> None:
     # st.code has a button that copies, and shows letters as they are
-    st.session_state[_PLACE].code(_address(), language=None, wrap_lines=True)
+    st.session_state[_PLACE].code(address(), language=None, wrap_lines=True)
 
 
-def _address() -> str:
+def address() -> str:
     """As the browser has it, behind whatever proxy; without the parameters that are not the dashboard's."""
     shown = {name: values for name in view.PARAMETERS if (values := st.query_params.get_all(name))}
     asked = urlencode(shown, doseq=True, quote_via=quote, safe=":")

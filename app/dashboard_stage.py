@@ -23,6 +23,7 @@ from dashboard_reading import Reading
 from dashboard_sections import page_head, section, snippet
 from dashboard_widgets import pick_from_menu
 from dashboard_words import language, literal, printable, say, say_plain
+from dashboard_zoom import keep_zoom
 
 from gradviz.schema import RunState
 from gradviz.store import RunSummary
@@ -65,6 +66,8 @@ def show_run(page: str, draw: Callable[[Reading], None], *, parameters: Sequence
         with up_to_first_picture():
             _show(listed, rank, draw)
         publish(*parameters, *(["rank"] if len(listed.ranks) > 1 else []))
+        if is_live:
+            keep_zoom()
 
     st.fragment(standing, run_every=TICK_SECONDS if is_live else None)()
     st.fragment(stage, run_every=REFRESH_SECONDS if is_live and not paused else None)()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.app.browsing import settle
 from tests.app.served import CHROMIUM, Server, serve
 
 pytestmark = [
@@ -148,6 +149,30 @@ def test_a_heat_map_of_chosen_updates_keeps_its_zoom(browser: Browser, server: S
         expect(end).not_to_have_attribute("max", seen)  # the page has followed the run
         assert drawn.evaluate("plot => plot.isConnected")
         assert heat_map.evaluate(RANGE) == zoomed
+        page.context.close()
+
+
+def test_a_picture_that_grows_keeps_its_zoom_until_another_is_asked_for(
+    browser: Browser, server: Server
+) -> None:
+    with training(server) as (process, run):
+        wait_for_update(process, 30)
+        page = visit(browser, server, f"heat_map?run={run}")
+        heat_map, pause = picture(page, "heat_map-map"), page.get_by_text("Pause")
+        pause.click()  # a picture that is drawn anew under the mouse cannot be zoomed
+        settle(page)
+        heat_map.hover()
+        heat_map.get_by_role("button", name="Zoom", exact=True).click()
+        zoomed, drawn = zoom(page, heat_map), heat_map.element_handle()
+        wait_for_update(process, 60)
+        pause.click()
+        page.wait_for_function("plot => !plot.isConnected", arg=drawn)
+        shown = f"""zoomed => [...document.querySelectorAll(".st-key-heat_map-map .js-plotly-plot")].some(
+            plot => plot._fullLayout?.xaxis && String(({RANGE})(plot)) === String(zoomed))"""
+        page.wait_for_function(shown, arg=zoomed)
+        page.get_by_role("radio", name="norm").click()
+        whole = f"zoomed => document.querySelector('.st-key-heat_map-map .main-svg') && !({shown})(zoomed)"
+        page.wait_for_function(whole, arg=zoomed)
         page.context.close()
 
 
