@@ -79,7 +79,7 @@ def headline(reading: Reading, choice: Choice) -> None:
     """A few numbers of the whole run, each with its sentence."""
     found = counts(reading, choice.layers, first_layers(reading)[0])
     record = found.record
-    is_known = len(record.update) > 0 or not reading.run.damaged
+    is_known = len(record.update) > 0 or not reading.damaged
     shown = {
         "windows": str(len(record.update)) if is_known else "–",
         "lengths": _lengths(record.length.tolist()[: -1 if _is_under_way(reading) else None]),

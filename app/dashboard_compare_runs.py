@@ -187,6 +187,6 @@ def _has_rows(member: Member) -> bool:
 
 def _damage(member: Member) -> None:
     run = member.reading.run
-    if run.missing_ranks or run.dropped or run.damaged:
+    if run.missing_ranks or run.dropped or member.reading.damaged:
         st.markdown(say("compare.name", run=member.name))
         show_damage(member.reading)

@@ -16,7 +16,7 @@ from dashboard_words import Language
 from gradviz.analysis import Statistic
 from gradviz.analysis.long_events import long_events
 from gradviz.figures.canvas import untitled
-from gradviz.store import Run
+from gradviz.store import DamagedPart, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +53,13 @@ class Reading:
     def layers(self) -> list[str]:
         """Names of the recorded layers in forward order."""
         return [str(name) for name in self.run.layers["layer"]]
+
+    @property
+    def damaged(self) -> list[DamagedPart]:
+        """What was found damaged, by whichever reader of this server: what is kept of a run is not read anew."""
+        known = _damaged(self.stamp)
+        known.update({str(part.path): part for part in self.run.damaged})
+        return list(known.values())
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,11 @@ class Question:
 def _plain(markup: str | None) -> str:
     """Plotly's markup as letters; it knows a few tags, and names in it are entities."""
     return html.unescape(re.sub(r"<[^>]*>", " ", markup or "")).strip()
+
+
+@st.cache_resource(max_entries=1000, show_spinner=False)
+def _damaged(stamp: int) -> dict[str, DamagedPart]:  # noqa: ARG001  # cache key
+    return {}
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

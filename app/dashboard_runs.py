@@ -157,7 +157,7 @@ def _open(run_id: str) -> None:
 
 
 def _row(summary: RunSummary, reading: Reading | None) -> dict[str, object]:
-    damaged = len(reading.run.damaged) if reading is not None else 0
+    damaged = len(reading.damaged) if reading is not None else 0
     return {
         "state": f"{SIGNS[summary.state]} {say_plain(f'state.{summary.state.value}')}",
         "name": printable(summary.name),

@@ -144,11 +144,11 @@ def show_damage(reading: Reading) -> None:
         st.warning(say("damage.ranks", ranks=", ".join(map(str, missing))), icon=":material/group_off:")
     if run.dropped:
         st.warning(say("damage.dropped", count=run.dropped), icon=":material/water_drop:")
-    if run.damaged:
-        st.warning(say("damage.damaged", count=len(run.damaged)), icon=":material/broken_image:")
+    if damaged := reading.damaged:
+        st.warning(say("damage.damaged", count=len(damaged)), icon=":material/broken_image:")
         with st.expander(say("damage.details")):
             st.code(
-                "\n".join(f"{printable(str(part.path))}: {part.reason}" for part in run.damaged),
+                "\n".join(f"{printable(str(part.path))}: {part.reason}" for part in damaged),
                 language=None,
             )
 
