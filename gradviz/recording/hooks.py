@@ -6,7 +6,6 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import (
@@ -15,6 +14,7 @@ from torch.optim.optimizer import (
 )
 
 from gradviz.recording.fsdp import is_flattened
+from gradviz.recording.untraced import untraced
 
 if TYPE_CHECKING:
     from gradviz.recording.board import GradientBoard
@@ -103,8 +103,7 @@ def hook_optimizers(listener: HookListener, optimizers: list[Optimizer]) -> list
     handles: list[Handle] = []
     given = bool(optimizers)
 
-    # a compiled `step` calls its hooks, and must not trace them
-    @torch._disable_dynamo  # type: ignore[attr-defined]
+    @untraced  # a compiled `step` calls its hooks
     def before(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         recorder = reference()
         if recorder is None:  # torch is walking through these hooks: to remove one now would raise in `step`
@@ -113,7 +112,7 @@ def hook_optimizers(listener: HookListener, optimizers: list[Optimizer]) -> list
             return None
         return recorder.before_optimizer(optimizer, args, kwargs)
 
-    @torch._disable_dynamo  # type: ignore[attr-defined]
+    @untraced
     def after(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         recorder = reference()
         if recorder is not None:

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-import torch
+from gradviz.recording.untraced import untraced
 
 L = TypeVar("L")
 Function = tuple[Any, str, Callable[[Any], Any]]  # owner, name, and what makes the wrapper of the original
@@ -41,11 +41,10 @@ class Wrapping(Generic[L]):
             for owner, name, make in functions:
                 found = getattr(owner, name)
                 if found is not self._installed.get((owner, name)):
-                    # a compiled function may call us, but must not trace us
-                    untraced: Any = torch._disable_dynamo(make(found))  # type: ignore[attr-defined]
-                    untraced.__wrapped__ = found
-                    self._installed[owner, name] = untraced
-                    setattr(owner, name, untraced)
+                    wrapper: Any = untraced(make(found))
+                    wrapper.__wrapped__ = found
+                    self._installed[owner, name] = wrapper
+                    setattr(owner, name, wrapper)
 
     def remove(self, listener: L | None) -> None:
         """Forget `listener` and the dead ones; with the last of them torch is as it was."""
