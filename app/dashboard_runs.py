@@ -196,9 +196,9 @@ def _losses(losses: Mapping[str, int], problem: str | None) -> str:
 
 def _columns() -> Columns:
     return (
-        texts(TABLE, state=100, name=230, findings=105, model=100, lost=115)
+        texts(TABLE, state=100, name=188, findings=105, model=100, lost=115)
         | numbers(TABLE, layers=("%d", 60), windows=("%d", 70), accumulation_steps=("%d", 70))
-        | picture(TABLE, "teeth", 215)
+        | picture(TABLE, "teeth", 212)
         | moments(TABLE, "created", 125)
     )
 
