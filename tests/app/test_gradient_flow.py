@@ -151,7 +151,9 @@ def test_weights_only(open_page: Open) -> None:
 
 def test_chosen_layers_become_lines_over_the_band(open_page: Open) -> None:
     app = open_page("gradient_flow", run=DEEP)
-    ratio = next(one for one in specs(app) if "‖Δw‖" in json.dumps(one, ensure_ascii=False)[-4000:])
+    ratio = next(
+        one for one in specs(app) if "‖Δw‖" in json.dumps(one["layout"]["yaxis"], ensure_ascii=False)
+    )
     assert "10.weight" not in [trace.get("name") for trace in ratio["data"]]
     app.multiselect(key="widget.layer").set_value(["10.weight", "0.bias"]).run()
     assert_sound(app)
