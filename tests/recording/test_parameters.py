@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from loop_story import batches, expected, make_model, record, rows
 from torch import nn
 
+from gradviz.recording import parameters
+from gradviz.recording.parameters import find_parameters
 from gradviz.schema import L1, NONFINITE, Phase
 
 
@@ -150,3 +153,10 @@ def test_a_wrapper_that_copies_the_model_is_not_in_its_names() -> None:
         ("last.weight", "Linear"),
     ]
     assert writer.facts["training_modules"] == {"batchnorm": ["copied.norm"]}
+
+
+def test_other_ranks_are_noticed_from_the_next_window_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = find_parameters(nn.Linear(2, 2))
+    assert not watched.averages(fresh=True)
+    monkeypatch.setattr(parameters, "_together", lambda: True)
+    assert [watched.averages(fresh=fresh) for fresh in (False, True, False)] == [False, True, True]
