@@ -184,7 +184,7 @@ def combine_events(
 ) -> Any:
     """Events of all ranks as one table, ascending, with the number of `ranks` that have each.
 
-    Losses and logged numbers are means over the ranks; `loss_elements` add up, and are null where a rank is
+    Losses and logged numbers are means over the ranks; `loss_elements` add up, and are null where a rank's are
     missing; `skipped` is 1 where any rank skipped; `loss_reduction` is null where they differ; `seconds` is when
     the last of them was there. `expected` tells how many ranks take part in each update.
     """
@@ -196,19 +196,19 @@ def combine_events(
     groups = _Groups(starts, np.zeros(len(order)), np.zeros(len(starts)))
     ranks = groups.add(np.ones(len(order), np.int64)) if len(order) else starts.astype(np.int64)
     update = whole.column("update").to_numpy()[firsts]
-    complete = ranks == expected(update)
+    needed = expected(update)
     arrays = []
     for name in whole.column_names:
         if name in INDEX_COLUMNS:
             arrays.append(_index(whole, name, number, firsts))
         else:
-            arrays.append(_scalar(whole.column(name).take(pa.array(order)), name, groups, complete))
+            arrays.append(_scalar(whole.column(name).take(pa.array(order)), name, groups, needed))
     return pa.Table.from_arrays(
         [*arrays, pa.array(ranks)], schema=whole.schema.append(pa.field("ranks", pa.int64(), nullable=False))
     )
 
 
-def _scalar(column: Any, name: str, groups: _Groups, complete: Mask) -> Any:
+def _scalar(column: Any, name: str, groups: _Groups, needed: NDArray[np.int64]) -> Any:
     if not len(groups.starts):
         return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     there = np.asarray(column.is_valid())
@@ -224,7 +224,7 @@ def _scalar(column: Any, name: str, groups: _Groups, complete: Mask) -> Any:
         elif name == "loss_reduction":
             merged, exists = high, exists & (high == low)
         elif name == "loss_elements":
-            merged, exists = groups.add(values), exists & complete
+            merged, exists = groups.add(values), count == needed
         else:
             merged = np.where(high == low, high, groups.add(np.where(there, values, 0.0)) / count)
     kind = np.int64 if pa.types.is_integer(column.type) else np.float64

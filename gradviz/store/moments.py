@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
 from numpy.typing import NDArray
 
 MOMENT = ("event", "update", "micro_step", "phase")
@@ -73,6 +74,15 @@ def match_moments(events: Mapping[int, Any]) -> Moments:
         ends = np.cumsum([len(of) for of in own.values()])[:-1]
         place = dict(zip(own, np.split(inverse, ends), strict=True))
     return Moments(number, every_code[first] >> 17, own, place)
+
+
+def completed(events: Any, moments: Any) -> Any:
+    """A table of events, ascending, with a row for each of the moments that it lacks: all but `MOMENT` is null."""
+    number, first = np.unique(moments.column("event").to_numpy(), return_index=True)
+    lacking = moments.take(pa.array(first[~np.isin(number, events.column("event").to_numpy())]))
+    known = [name for name in MOMENT if name in events.column_names]
+    whole = pa.concat_tables([events, lacking.select(known)], promote_options="default")
+    return whole.take(pa.array(np.argsort(whole.column("event").to_numpy(), kind="stable")))
 
 
 def _codes(update: Integers, micro_step: Integers, phase: Integers) -> Integers:

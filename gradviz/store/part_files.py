@@ -20,7 +20,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from gradviz.errors import DamagedPartError, RefusedPartError
-from gradviz.schema import FORMAT_VERSION
+from gradviz.schema import FORMAT_VERSION, PHASES
 from gradviz.store import footers
 from gradviz.store.columns import OPTIONAL, RANGES, SCHEMAS
 from gradviz.store.files import Disk
@@ -127,6 +127,18 @@ def _completed(table: Any, kind: str, columns: Sequence[str]) -> Any:
         field = SCHEMAS[kind]().field(name)
         table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     return table.select(list(columns)) if table.column_names != list(columns) else table
+
+
+def check_rows(table: Any, part: PartFile) -> None:
+    """Raise DamagedPartError where rows of a part have nulls or phases that no writer writes."""
+    for column in SCHEMAS[part.kind]():
+        here = not column.nullable and column.name in table.column_names
+        if here and table.column(column.name).null_count:
+            raise DamagedPartError(f"{part.path.name}: nulls in {column.name!r}")
+    if "phase" in table.column_names and table.num_rows:
+        phases = table.column("phase").to_numpy()
+        if phases.min() < 0 or phases.max() >= len(PHASES):
+            raise DamagedPartError(f"{part.path.name}: a phase that does not exist")
 
 
 def first_line(error: BaseException) -> str:

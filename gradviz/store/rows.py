@@ -11,11 +11,10 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no stubs
 from numpy.typing import NDArray
 
 from gradviz.errors import DamagedPartError
-from gradviz.schema import PHASES
 from gradviz.store.columns import SCHEMAS, event_schema
-from gradviz.store.moments import MOMENT
+from gradviz.store.moments import MOMENT, completed
 from gradviz.store.overviews import Asked, Overviews
-from gradviz.store.part_files import PartFile
+from gradviz.store.part_files import PartFile, check_rows
 from gradviz.store.part_set import DamagedPart, PartSet
 from gradviz.store.parts import EventRange, parse_part_name
 from gradviz.store.query import Query
@@ -85,15 +84,16 @@ class RunRows:
         check_room(chosen, read)
         tables = [SCHEMAS[parts.kind]().empty_table().select(needed)]
         for part, groups in chosen:
-            for batch in batches_of(
-                part, groups, PIECE_ROWS
-            ):  # one update of all layers is a few rows of each group
+            # one update of all layers is a few rows of each group
+            for batch in batches_of(part, groups, PIECE_ROWS):
                 tables += [select(table, query).select(needed) for table in self._read(part, batch, read)]
         return pa.concat_tables(tables, promote_options="default")
 
     def events(self, updates: tuple[int, int] | None, columns: Sequence[str] | None = None) -> Any:
-        """Rows of events whose gradients part is in place: that part is the commit."""
-        committed = self._committed()
+        """Rows of events whose gradients part is in place: that part is the commit.
+
+        Of those in a damaged events part, what the gradients tell (`MOMENT`); the rest of their row is null.
+        """
         schema = event_schema()
         tables = [schema.empty_table().select(list(columns or schema.names))]
         for part in self.event_parts.current():
@@ -101,14 +101,20 @@ class RunRows:
             wanted = part.groups_between("update", *updates) if updates else every
             tables += self._read(part, np.flatnonzero(wanted).tolist(), columns or part.columns)
         table = pa.concat_tables(tables, promote_options="default")
+        if self._unlisted():
+            table = completed(table, self._once("unlisted", self._moments_of_unlisted))
         if updates:
             table = table.filter(pa.array(between(table.column("update").to_numpy(), *updates)))
-        return table.filter(pa.array(within(table.column("event").to_numpy(), committed)))
+        return table.filter(pa.array(within(table.column("event").to_numpy(), self._committed())))
+
+    def _moments_of_unlisted(self) -> Any:
+        parts, empty = self._unlisted(), event_schema().empty_table().select(list(MOMENT))
+        found = [table for part in parts for table in self._read(part, range(len(part.rows)), list(MOMENT))]
+        return pa.concat_tables([empty, *found])
 
     def _committed(self) -> list[EventRange]:
-        return [
-            events for name in self.gradient_parts.names() if (events := parse_part_name(name)) is not None
-        ]
+        ranges = map(parse_part_name, self.gradient_parts.names())
+        return [events for events in ranges if events is not None]
 
     def overview(self, asked: Asked) -> Any:
         """Rows of the overview."""
@@ -137,9 +143,11 @@ class RunRows:
 
     def _found_windows(self) -> tuple[int, int] | None:
         parts, committed = self.event_parts.current(), self._committed()
-        first = self._windows_of_first(parts, committed)
-        last = self._windows_of_first(parts[::-1], committed)
-        return None if first is None or last is None else (first[0], last[1])
+        spans = [self._windows_of_first(parts, committed), self._windows_of_first(parts[::-1], committed)]
+        if self._unlisted():
+            spans.append(windows_in(self._once("unlisted", self._moments_of_unlisted), committed))
+        found = [span for span in spans if span is not None]
+        return (min(first for first, _ in found), max(last for _, last in found)) if found else None
 
     def _windows_of_first(
         self, parts: Sequence[PartFile], committed: Sequence[EventRange]
@@ -151,14 +159,8 @@ class RunRows:
         return None
 
     def moments(self) -> Any:
-        """What each event is (`MOMENT`), ascending; where an events part is damaged, as the gradients tell."""
-        tables = [self.events(None, list(MOMENT))]
-        for part in self._unlisted():
-            for table in self._read(part, range(len(part.rows)), list(MOMENT)):
-                _, first = np.unique(table.column("event").to_numpy(), return_index=True)
-                tables.append(table.take(pa.array(first)))
-        moments = pa.concat_tables(tables)
-        return moments.take(pa.array(np.unique(moments.column("event").to_numpy(), return_index=True)[1]))
+        """What each event is (`MOMENT`), ascending."""
+        return self.events(None, list(MOMENT))
 
     def parts_key(self, updates: tuple[int, int] | None = None) -> list[Path]:
         """The parts, or those that may hold rows of these updates: with others the answers change."""
@@ -177,15 +179,20 @@ class RunRows:
         listed = self.events(None, ["event", "update"]).column("event").to_numpy()
         seen = np.zeros(1 + max(events.last for events in self._committed()), dtype=bool)
         seen[listed[(listed >= 0) & (listed < len(seen))]] = True
-        for part in self._unlisted():
-            seen[part.events.first : part.events.last + 1] = True
         return runs_of(~(seen & self.readable(np.arange(len(seen)))))
 
     def _unlisted(self) -> list[PartFile]:
-        """Gradients parts whose events part is damaged: they alone say what is there."""
-        known = [part.events for part in self.event_parts.current()]
-        parts = self.gradient_parts.current()
-        return [part for part in parts if not any(whole.covers(part.events) for whole in known)]
+        """Gradients parts whose events part is damaged, all of it or in places: they tell what it held."""
+        known, folder = [part.events for part in self.event_parts.current()], self.event_parts.folder
+        lost = [one for one in self.damaged.values() if one.path.parent == folder]
+        return [
+            part
+            for part in self.gradient_parts.current()
+            if not any(whole.covers(part.events) for whole in known)
+            or any(
+                one.first_event <= part.events.last and one.last_event >= part.events.first for one in lost
+            )
+        ]
 
     def readable(self, events: NDArray[Any]) -> NDArray[np.bool_]:
         """Which event numbers lie in a part that can be read."""
@@ -236,14 +243,7 @@ class RunRows:
 
     def _checked(self, table: Any, part: PartFile) -> Any:
         """The table, when its index columns can be what a writer writes; else DamagedPartError."""
-        for column in SCHEMAS[part.kind]():
-            here = not column.nullable and column.name in table.column_names
-            if here and table.column(column.name).null_count:
-                raise DamagedPartError(f"{part.path.name}: nulls in {column.name!r}")
-        if "phase" in table.column_names and table.num_rows:
-            phases = table.column("phase").to_numpy()
-            if phases.min() < 0 or phases.max() >= len(PHASES):
-                raise DamagedPartError(f"{part.path.name}: a phase that does not exist")
+        check_rows(table, part)
         if "layer_id" in table.column_names:
             layer_ids = table.column("layer_id").to_numpy()
             self._check_layers(np.append(layer_ids[:1], layer_ids[1:][layer_ids[1:] != layer_ids[:-1]]))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from gradviz.errors import GradvizError
 from gradviz.store import Run, list_runs, open_run
+from gradviz.store.moments import MOMENT
 
 Frames = dict[str, pd.DataFrame]
 
@@ -79,7 +80,9 @@ class Spoiled:
                 pd.testing.assert_frame_equal(
                     frame, self.sound[name], obj=f"{where}: {name}, of another file"
                 )
-            elif name in ("gradients", "events", "distributions"):
+            elif name == "events":
+                assert_told(frame, self.sound[name], where)
+            elif name in ("gradients", "distributions"):
                 keys = [key for key in ("event", "layer") if key in frame]
                 assert_some_of(frame, self.sound[name], keys, f"{where}: {name}")
         return bool(damaged)
@@ -92,6 +95,15 @@ class Spoiled:
         if kind in ("events", "overview", "distributions"):
             return {kind}
         return {"told", "segments"}
+
+
+def assert_told(events: pd.DataFrame, whole: pd.DataFrame, where: str) -> None:
+    """Each event is as it was; or, where its own part is damaged, what the gradients tell of it and nothing else."""
+    untold = events["seconds"].isna()
+    moments, rest = events.loc[untold, list(MOMENT)], events[untold].drop(columns=list(MOMENT))
+    assert rest.isna().all(axis=None), where
+    for some in (moments, events[~untold]):
+        assert_some_of(some.reset_index(drop=True), whole, ["event"], f"{where}: events")
 
 
 def assert_some_of(frame: pd.DataFrame, whole: pd.DataFrame, keys: list[str], where: str) -> None:

@@ -69,13 +69,27 @@ def test_a_spoiled_part_is_skipped_and_listed(run: Path, spoil: Callable[[Path],
     assert opened.overview()["count"].sum() > 0
 
 
-def test_a_spoiled_events_part_leaves_the_gradients(run: Path) -> None:
+def test_of_a_spoiled_events_part_the_gradients_tell_what_its_events_were(sound: Path, run: Path) -> None:
+    moment, whole = ["event", "update", "micro_step", "phase"], open_run(sound).events()
     truncate(part(run, 2, "events"))
     opened = open_run(run)
     assert len(opened.gradients()) == 120
-    assert len(opened.events()) == 30
+    events = opened.events()
+    pd.testing.assert_frame_equal(events[moment], whole[moment])
+    lost = events["event"].between(20, 29)
+    pd.testing.assert_frame_equal(events[~lost], whole[~lost])
+    assert events.loc[lost, ["seconds", "loss", "tokens"]].isna().all(axis=None)
+    assert opened.events(updates=(5, 6))["event"].tolist() == list(range(20, 28))
     assert opened.gaps == []
     assert [damage.first_event for damage in opened.damaged] == [20]
+
+
+def test_without_any_events_part_the_windows_are_still_known(run: Path) -> None:
+    for path in (run / "events" / "rank=0").iterdir():
+        truncate(path)
+    opened = open_run(run)
+    assert (opened.windows, opened.gaps, len(opened.damaged)) == ((0, 9), [], 4)
+    assert opened.events()["event"].tolist() == list(range(40))
 
 
 def test_flipped_bits_never_change_a_number(run: Path) -> None:
