@@ -18,7 +18,7 @@ from dashboard_accumulation_pictures import (
     is_readable,
     ledger,
 )
-from dashboard_columns import Columns, numbers, texts
+from dashboard_columns import Columns, numbers, texts, written
 from dashboard_reading import ROWS_AT_ONCE, Reading, Span, all_events, events
 from dashboard_sections import show_picture, show_table
 from dashboard_widgets import pick_from_menu, pick_number
@@ -28,7 +28,7 @@ from gradviz.analysis import Sawtooth
 from gradviz.analysis.groups import Group
 from gradviz.analysis.ledger import few_windows
 from gradviz.analysis.windows import usual_window
-from gradviz.figures.numbers import table_format
+from gradviz.figures.numbers import number, table_format
 from gradviz.schema import RunState
 
 if TYPE_CHECKING:
@@ -169,7 +169,12 @@ def ledger_part(reading: Reading, part: Part, choice: Choice) -> None:
     frame["consumed"] = outcome.map({one: say_plain(f"consumed.{one}") for one in set(outcome)})
     frame["clip"] = frame["clip"].where(abs(frame["clip"] - 1) > NO_CLIP)
     frame = frame.drop(columns=[name for name in RARE_COLUMNS if frame[name].isna().all()])
-    show_table("accumulation.ledger", frame, _ledger_columns(frame))
+    columns = _ledger_columns(frame)
+    for name, is_nan in {"loss": frame.pop("loss_is_nan"), "l2": frame["nonfinite"] > 0}.items():
+        if is_nan.any():
+            frame[name] = frame[name].map(number).where(frame[name].notna() | is_nan)
+            columns |= written("ledger", **{name: SHORT_COLUMNS[name]})
+    show_table("accumulation.ledger", frame, columns)
     if len(frame) < len(whole.frame):
         st.caption(say("accumulation.ledger_few", shown=len(frame), total=len(whole.frame)))
 

@@ -28,6 +28,16 @@ def numbers(table: str, **shapes: tuple[str, int]) -> Columns:
     }
 
 
+def written(table: str, **widths: int) -> Columns:
+    """Columns of numbers that are texts already: a cell of numbers cannot say NaN."""
+    return {
+        name: st.column_config.TextColumn(
+            _head(table, name), help=_help(table, name), width=width, alignment="right"
+        )
+        for name, width in widths.items()
+    }
+
+
 def picture(table: str, name: str, width: int) -> Columns:
     """A column of small images."""
     head = _head(table, name)

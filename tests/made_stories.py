@@ -95,7 +95,7 @@ def _sums(window: Sequence[Sequence[Vector]], layer: int) -> Vector:
 def _micro_steps(
     owner: Vector, length: Vector, squares: Vector, given: Mapping[str, Sequence[float]]
 ) -> MicroSteps:
-    names = ("loss", "loss_weight", "loss_elements", "lr", "amp_scale", "samples")
+    names = ("loss", "loss_is_nan", "loss_weight", "loss_elements", "lr", "amp_scale", "samples")
     columns = {
         name: np.asarray(given.get(name, np.full(len(owner), np.nan)), dtype=np.float64) for name in names
     }

@@ -22,10 +22,11 @@ class WindowLedger:
 
     update, length (micro-steps), consumed (an optimizer stepped on it), skipped (a GradScaler refused to),
     reset (`clean`, `not reset` or `unknown`, as its first backward found it), residual (l2 of what was left),
-    edits, nonfinite (elements of G_n), loss (mean of its micro-steps), lr, seconds (of its last event, since
-    the start), weight (of the loss: what its elements weigh together, 1 for a mean over the window), clip
-    (what was consumed over G_n), amp_scale, l2 (of G_n), coherence (||G_n|| / sum ||g_k||: 1 aligned,
-    1/sqrt(n) noise). What is not known is NaN.
+    edits, nonfinite (elements of G_n), loss (mean of its micro-steps), loss_is_nan (it is, and is not just
+    unknown), lr, seconds (of its last event, since the start), weight (of the loss: what its elements weigh
+    together, 1 for a mean over the window), clip (what was consumed over G_n), amp_scale, l2 (of G_n; NaN also
+    where some of its elements are), coherence (||G_n|| / sum ||g_k||: 1 aligned, 1/sqrt(n) noise). What is not
+    known is NaN.
     """
 
     frame: pd.DataFrame
@@ -60,6 +61,7 @@ def window_ledger(gradients: pd.DataFrame, events: pd.DataFrame | None = None) -
             "edits": np.bincount(axis.window[axis.phase == Phase.EDIT], minlength=windows),
             "nonfinite": np.maximum(total.nonfinite[last], 0),
             "loss": _ratio(_sums(axis.window, micro, loss, windows), seen),
+            "loss_is_nan": _any(axis.window, values_at(events, "loss_is_nan", axis.event) > 0, windows),
             "lr": _last_known(axis.window, values_at(events, "lr", axis.event), windows),
             "seconds": _last_known(axis.window, values_at(events, "seconds", axis.event), windows),
             "weight": _ratio(_sums(axis.window, micro, weight, windows), (seen > 0).astype(np.float64)),

@@ -42,6 +42,7 @@ class MicroSteps:
     window: Integers
     micro_step: Integers
     loss: Floats
+    loss_is_nan: Floats  # 1 where it was recorded so, and is not just unknown
     loss_weight: Floats
     loss_elements: Floats
     lr: Floats

@@ -16,8 +16,9 @@ class StoryLedger:
     """W windows: `place` among those of the story, `length` in micro-steps.
 
     `broken`: something was NaN or Inf; `edited`: changed inside. `residual` is the norm of what was left before it
-    (NaN: not recorded), `loss` the mean of its losses, `weight` what the weights of the loss add up to, `norm`
-    ||G_n||, `clip` what was consumed over it, `coherence` ||G_n|| over the sum of ||g_k||. What is not known is NaN.
+    (NaN: not recorded), `loss` the mean of its losses (`loss_is_nan`: it is, and is not just unknown), `weight` what
+    the weights of the loss add up to, `norm` ||G_n||, `clip` what was consumed over it, `coherence` ||G_n|| over the
+    sum of ||g_k||. What is not known is NaN.
     `windows_total` counts the windows before any choice.
     """
 
@@ -30,6 +31,7 @@ class StoryLedger:
     edited: Flags
     residual: Floats
     loss: Floats
+    loss_is_nan: Flags
     weight: Floats
     lr: Floats
     amp_scale: Floats
@@ -69,6 +71,7 @@ def story_ledger(story: RunStory) -> StoryLedger:
         edited=story.edited,
         residual=_residual(story),
         loss=story.per_window(micro.loss) / story.seen,
+        loss_is_nan=story.per_window(np.nan_to_num(micro.loss_is_nan)) > 0,
         weight=story.per_window(micro.loss_weight * micro.loss_elements),
         lr=story.lr,
         amp_scale=story.amp_scale,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gradviz.store import Run
 
 ROWS_AT_MOST = 40_000_000  # beyond it the first and the last windows are read, half and half
-MICRO_SCALARS = ("loss", "loss_weight", "loss_elements", "lr", "amp_scale", "samples")
+MICRO_SCALARS = ("loss", "loss_is_nan", "loss_weight", "loss_elements", "lr", "amp_scale", "samples")
 UPDATE_SCALARS = ("lr", "amp_scale", "skipped", "clip_coefficient")
 
 

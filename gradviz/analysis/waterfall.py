@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 RECORDED = frozenset(
     {
-        "event", "update", "micro_step", "phase", "seconds", "loss", "loss_weight", "loss_reduction", "loss_elements",
-        "lr", "amp_scale", "clip_coefficient", "skipped", "ranks",
+        "event", "update", "micro_step", "phase", "seconds", "loss", "loss_is_nan", "loss_weight", "loss_reduction",
+        "loss_elements", "lr", "amp_scale", "clip_coefficient", "skipped", "ranks",
     }
 )  # fmt: skip
 """Columns of `Run.events()` that gradviz records by itself."""

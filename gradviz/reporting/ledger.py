@@ -67,7 +67,8 @@ def _head(name: str, language: str, kind: str = "") -> Html:
 
 def _row(ledger: StoryLedger, place: int, known: list[str], language: str) -> Html:
     outcome = "skipped" if ledger.skipped[place] else str(bool(ledger.consumed[place])).lower()
-    numbers = (_shown(float(getattr(ledger, name)[place])) for name in known)
+    is_nan = {"loss": ledger.loss_is_nan[place], "norm": ledger.broken[place]}
+    numbers = (_shown(float(getattr(ledger, name)[place]), is_nan.get(name, False)) for name in known)
     return element(
         "tr",
         element("td", str(ledger.update[place]), class_="number"),
@@ -78,8 +79,8 @@ def _row(ledger: StoryLedger, place: int, known: list[str], language: str) -> Ht
     )
 
 
-def _shown(value: float) -> str:
-    return "" if math.isnan(value) else number(value)
+def _shown(value: float, is_nan: bool) -> str:
+    return number(value) if is_nan or not math.isnan(value) else ""
 
 
 def _remarks(ledger: StoryLedger, place: int, language: str) -> str:

@@ -137,6 +137,8 @@ def _schema(run: Run, table: Table) -> Any:
 def _scalar(name: str) -> Any:
     if name == "loss_reduction":
         return WORDS
+    if name == "loss_is_nan":
+        return pa.bool_()
     return pa.int64() if name in (*INTEGER_SCALARS, "ranks") else pa.float64()
 
 

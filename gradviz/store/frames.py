@@ -113,7 +113,10 @@ def _stable_order(positions: Positions) -> NDArray[np.intp] | None:
 
 
 def event_frame(table: Any) -> pd.DataFrame:
-    """Frame of events; scalars that an event does not have are NaN (or <NA> for counts)."""
+    """Frame of events; scalars that an event does not have are NaN (or <NA> for counts).
+
+    `loss_is_nan` tells a loss that was recorded as NaN from one that is not known.
+    """
     built: dict[str, Any] = {}
     for name in table.column_names:
         column = table.column(name)
@@ -125,7 +128,9 @@ def event_frame(table: Any) -> pd.DataFrame:
             built[name] = numbers_of(column)
         else:
             built[name] = column.to_numpy()
-    return pd.DataFrame(built, columns=list(table.column_names), copy=False)
+    if "loss" in built:
+        built["loss_is_nan"] = np.isnan(built["loss"]) & np.asarray(table.column("loss").is_valid())
+    return pd.DataFrame(built, copy=False)
 
 
 def _reductions(column: Any) -> pd.Categorical:

@@ -193,8 +193,8 @@ class Run(LoadedRun):
     def events(self, *, updates: tuple[int, int] | None = None, rank: int | None = None) -> pd.DataFrame:
         """One row an event: `event, update, micro_step, phase, seconds`, the loss, `lr`, what was logged.
 
-        Of events whose part is damaged the gradients tell the first four; the rest is null. Of several ranks together:
-        means of losses and logged numbers, the sum of `loss_elements`, and `ranks`, the number of ranks that have it.
+        `loss_is_nan` tells a NaN from what is not known. Of events whose part is damaged only the first four are. Of
+        several ranks: means of losses and logged numbers, the sum of `loss_elements`, and how many `ranks` have it.
         """
         if rank is not None and rank != self.rank:
             return self.of_rank(rank).events(updates=updates)

@@ -179,3 +179,18 @@ def test_the_page_begins_with_the_answer_and_with_a_whole_window(open_page: Open
     assert kinds.index("metric") < kinds.index("multiselect")
     assert app.slider(key="widget.window").value == 73  # the last of four micro-steps; 74 has one
     assert app.multiselect(key="widget.group").placeholder == "none yet: type or choose"
+
+
+def test_a_loss_that_is_nan_is_said_and_one_that_is_unknown_is_a_dash(open_page: Open, folder: Path) -> None:
+    app = open_page("accumulation", run="samples:diverges-to-nan", windows="8-29")
+    assert_sound(app)
+    table = app.dataframe[0].value
+    assert table["loss"].tolist()[-1] == "NaN"
+    assert table["loss"].notna().all()
+    assert table["l2"].tolist()[-1] == "NaN"
+    run = record_run(folder)
+    for path in (run / "events").rglob("part-*"):
+        path.write_bytes(b"rot")
+    app = open_page("accumulation", run=run.name)
+    assert_sound(app)
+    assert app.dataframe[0].value["loss"].isna().all()
