@@ -40,9 +40,9 @@ COMPARED = 24  # moments of a window that its axis is made for; a longer window 
 def draw_flow(
     reading: Reading, moment: Moment, among: Sequence[Moment], kind: Kind, question: Question
 ) -> Picture:
-    """All layers at one moment, on an axis that fits all moments of its window."""
+    """All layers at one moment, on an axis that fits all moments of its window but the reset, which has none."""
     every = -(-len(among) // COMPARED)
-    window = (moment.event, *(one.event for one in among[::-every]))
+    window = (moment.event, *(one.event for one in among[::-every] if one.name != "reset"))
     return _draw_flow(reading.stamp, reading.run, window, moment.update, kind, question)
 
 

@@ -45,7 +45,7 @@ def plot_flow_change(
         return blank(title, "figure.flow_change.empty", language)
     layers = change.before.layers
     along_rows = fits_rows(layers) if horizontal is None else horizontal
-    pen = LayerPen(axis_of([change.before], log=True), layers, along_rows, language)
+    pen = LayerPen(axis_of([change.before], True, language), layers, along_rows, language)
     figure = sheet(title, _sentence(change, language), height=max(260, pen.height - 60))
     ends = _ends(change.ratio[comparable])
     for name, rows, colour in (

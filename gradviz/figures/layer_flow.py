@@ -62,10 +62,10 @@ def pen_of(
 ) -> LayerPen:
     """A pen for all of these moments together."""
     horizontal = fits_rows(flows[0].layers) if orientation == "auto" else orientation == "horizontal"
-    return LayerPen(axis_of(flows, log), flows[0].layers, horizontal, language)
+    return LayerPen(axis_of(flows, log, language), flows[0].layers, horizontal, language)
 
 
-def axis_of(flows: Sequence[LayerFlow], log: bool) -> ValueAxis:
+def axis_of(flows: Sequence[LayerFlow], log: bool, language: str) -> ValueAxis:
     """The axis that holds every value of these moments."""
     values, nonfinite = [], []
     for flow in flows:
@@ -73,7 +73,7 @@ def axis_of(flows: Sequence[LayerFlow], log: bool) -> ValueAxis:
         own = np.where(flow.recorded, flow.nonfinite, 0)
         values += [flow.accumulated, flow.micro, flow.maximum]
         nonfinite += [own, micro, np.zeros_like(own)]
-    return value_axis(np.concatenate(values), np.concatenate(nonfinite), log=log)
+    return value_axis(np.concatenate(values), np.concatenate(nonfinite), log=log, language=language)
 
 
 def title_of(flow: LayerFlow, language: str) -> str:

@@ -55,7 +55,7 @@ def plot_sawtooth(
         draw_panels(figure, shown, log=log, language=language, marks=marks)
         figure.update_xaxes(title_text=text("figure.sawtooth.x", language), **_x_ticks(shown))
         return figure
-    axis, micro_axis = _axes(shown, log)
+    axis, micro_axis = _axes(shown, log, language)
     pen = Pen(figure, axis, language)
     gap_bands(pen, shown[0])
     seam_lines(pen, shown[0])
@@ -72,11 +72,11 @@ def plot_sawtooth(
     return figure
 
 
-def _axes(shown: Sequence[Sawtooth], log: bool) -> tuple[ValueAxis, ValueAxis]:
+def _axes(shown: Sequence[Sawtooth], log: bool, language: str) -> tuple[ValueAxis, ValueAxis]:
     """The axes of G_k and of g_k. A reset or an edit to None is a cleared gradient: zero, not missing."""
 
     def joint(values: list[Floats], counts: list[Integers]) -> ValueAxis:
-        return value_axis(np.concatenate(values), np.concatenate(counts), log=log)
+        return value_axis(np.concatenate(values), np.concatenate(counts), log=log, language=language)
 
     accumulated = joint([one.cleared_value for one in shown], [one.cleared_nonfinite for one in shown])
     micro = [(one.phase == Phase.MICRO_STEP) & (one.micro_nonfinite >= 0) for one in shown]

@@ -62,6 +62,7 @@ def _panel(
         np.concatenate([one.cleared_value, one.micro_value[micro]]),
         np.concatenate([one.cleared_nonfinite, one.micro_nonfinite[micro]]),
         log=log,
+        language=language,
     )
     pen = Pen(go.Figure(), axis, language)
     gap_bands(pen, one)

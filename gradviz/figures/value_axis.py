@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gradviz.figures.numbers import number
 from gradviz.figures.palette import NEUTRAL
+from gradviz.texts import text
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -35,6 +36,7 @@ class ValueAxis:
     has_zero: bool
     has_none: bool
     has_nonfinite: bool
+    none_name: str
 
     def place(self, values: Floats, nonfinite: Integers) -> Floats:
         """The height of each value: on a shelf where it is zero, missing (-1) or not finite (> 0)."""
@@ -73,7 +75,7 @@ class ValueAxis:
         if ticks is None:
             return axis
         shelves = [
-            (self.none, "None", self.has_none),
+            (self.none, self.none_name, self.has_none),
             (self.zero, "0", self.has_zero and self.log),
             (self.nonfinite, "NaN·Inf", self.has_nonfinite),
         ]
@@ -98,7 +100,7 @@ class ValueAxis:
                 add(at, line=line, layer="below")
 
 
-def value_axis(values: Floats, nonfinite: Integers, *, log: bool) -> ValueAxis:
+def value_axis(values: Floats, nonfinite: Integers, *, log: bool, language: str = "en") -> ValueAxis:
     """The axis that holds `values`; `nonfinite` as in the records (-1: no gradient)."""
     real = values[np.isfinite(values) & (nonfinite == 0)]
     positive = real[real > 0]
@@ -122,6 +124,7 @@ def value_axis(values: Floats, nonfinite: Integers, *, log: bool) -> ValueAxis:
         has_zero=bool((real == 0).any()),
         has_none=bool((nonfinite < 0).any()),
         has_nonfinite=bool((nonfinite > 0).any()),
+        none_name=text("figure.mark.none_on_axis", language),
     )
 
 

@@ -122,6 +122,14 @@ def test_moments_of_a_window_share_their_axis(open_page: Open) -> None:
     assert ranges[0] == ranges[1] == ranges[2]
 
 
+def test_the_place_of_layers_without_a_gradient_is_marked_where_there_are_some(open_page: Open) -> None:
+    def marked(moment: str) -> bool:
+        axis = specs(open_page("gradient_flow", run=DEEP, window="20", moment=moment))[0]["layout"]["yaxis"]
+        return "None" in axis["ticktext"]
+
+    assert [marked(moment) for moment in ("reset", "1", "4", "update")] == [True, False, False, False]
+
+
 def test_the_hover_tells_everything_of_a_layer(open_page: Open) -> None:
     card = specs(open_page("gradient_flow", run=DEEP, window="20", moment="3"))[0]["data"][-1]
     run = gradviz.open_run(sample_folder() / DEEP.removeprefix("samples:"))

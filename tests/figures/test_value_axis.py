@@ -31,6 +31,10 @@ def test_the_shelves_are_named_on_the_axis(log: bool) -> None:
     assert len(set(layout["tickvals"])) == len(layout["tickvals"])
 
 
+def test_without_a_gradient_is_said_in_the_readers_language() -> None:
+    assert "无梯度" in value_axis(VALUES, NONFINITE, log=True, language="zh").layout["ticktext"]
+
+
 @pytest.mark.parametrize("log", [True, False])
 @pytest.mark.parametrize("values", [[], [0.0], [np.nan], [1e-38, 1e38], [5.0], [1e-45]])
 def test_any_values_give_a_usable_range(values: list[float], log: bool) -> None:
