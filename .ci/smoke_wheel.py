@@ -37,7 +37,7 @@ def check_first_page(package: Path, samples: int) -> None:
     """The first page lists every sample run, and raises nothing."""
     from streamlit.testing.v1 import AppTest
 
-    page = AppTest.from_file(str(package / "_app" / "main.py"), default_timeout=60).run()
+    page = AppTest.from_file(str(package / "_app" / "dashboard.py"), default_timeout=60).run()
     assert not page.exception, page.exception
     assert sum(len(table.value) for table in page.dataframe) == samples
 

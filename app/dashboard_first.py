@@ -10,25 +10,14 @@ import streamlit as st
 
 REST = "rest"  # key of what asks for it: while it stands on the page, there is more to come
 _ASKED = "rest.asked"
-_HERE = Path(__file__).parent
-_STREAMLIT = Path(st.__file__).parent / "static" / "static" / "js"
-# Constant scripts: they see nothing of a run, and show nothing.
-_ask_when_drawn = st.components.v2.component("first", js=(_HERE / "first.js").read_text(encoding="utf-8"))
-_start = st.components.v2.component("early", js=(_HERE / "early.js").read_text(encoding="utf-8"))
+# A constant script: it sees nothing of a run, and shows nothing.
+_ask_when_drawn = st.components.v2.component(
+    "first", js=Path(__file__).with_name("first.js").read_text(encoding="utf-8")
+)
 
 
 class RestComesLaterError(BaseException):
     """No error: the page is left where its first picture ends. No section takes it for a failure of its own."""
-
-
-def start_early() -> None:
-    """Let the browser load and start what pictures are drawn with, 4.7 MB, while the run is still being read.
-
-    Streamlit does so only when it is sent a picture. Where it has no file of that name, nothing is lost.
-    """
-    file = next(_STREAMLIT.glob("PlotlyChart.*.js"), None)
-    if file is not None:
-        _start(key="early", data=file.name)
 
 
 @contextmanager

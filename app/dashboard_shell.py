@@ -19,10 +19,7 @@ PAGES = {
 
 
 def configure() -> None:
-    """Wide page; the menu holds the theme choice and one sentence about gradviz.
-
-    The style comes before anything that it moves or colours: nothing jumps.
-    """
+    """Wide page; the menu holds the theme choice and one sentence about gradviz."""
     st.set_page_config(
         page_title=say_plain("name"),
         page_icon=str(Path(__file__).with_name("icon.png")),  # a material icon would be fetched from the web
@@ -30,7 +27,6 @@ def configure() -> None:
         initial_sidebar_state="collapsed",
         menu_items={"About": say("about")},
     )
-    st.html(Path(__file__).with_name("style.css"))
 
 
 def pages() -> list[st.Page]:

@@ -51,7 +51,7 @@ def measure(page: str) -> tuple[float, float, float, bool]:
     from streamlit.testing.v1 import AppTest
 
     logging.disable(logging.WARNING)
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "app" / "dashboard.py"), default_timeout=120)
     if page != "runs":  # AppTest reaches other pages from the first one only
         app.run()
         app.query_params["run"] = f"samples:{largest_sample()}"

@@ -104,7 +104,7 @@ def reruns(folder: Path, page: str) -> tuple[float, float]:
     from streamlit.testing.v1 import AppTest
 
     logging.disable(logging.WARNING)
-    app = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=600)
+    app = AppTest.from_file(str(ROOT / "app" / "dashboard.py"), default_timeout=600)
     app.run()
     app.query_params["run"] = _name(folder)
     if page != "runs":

@@ -34,7 +34,7 @@ def open_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     monkeypatch.setattr(BidiComponentManager, "discover_and_register_components", lambda *_, **__: None)
 
     def opened(page: str = "runs", /, **parameters: str | list[str]) -> AppTest:
-        app = AppTest.from_file(str(APP / "main.py"), default_timeout=60)
+        app = AppTest.from_file(str(APP / "dashboard.py"), default_timeout=60)
         app.query_params.update(parameters)
         if page != "runs":  # the page that opens by itself
             app.switch_page(f"app_pages/{page}.py")

@@ -52,8 +52,6 @@ def test_what_draws_pictures_is_loaded_before_one_has_come(page: Page, server: S
         page.goto(f"{server.url}/diagnosis?run=samples:healthy-transformer-n8")
     settle(page)
     expect(pictures(page)).to_have_count(0)
-    expect(page.locator(".st-key-early")).to_have_count(1)
-    expect(page.locator(".st-key-early")).to_be_hidden()
 
 
 def test_the_landing_page_has_no_picture_and_loads_nothing_for_one(page: Page, server: Server) -> None:
