@@ -71,11 +71,12 @@ def pytest_sessionfinish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI a browser test that skips is a browser test that failed."""
+    """In CI a browser or soak test that skips is one that failed."""
     report = yield
-    if report.skipped and "CI" in os.environ and item.get_closest_marker("browser"):
+    asked = item.get_closest_marker("browser") or item.get_closest_marker("soak")
+    if report.skipped and "CI" in os.environ and asked:
         report.outcome = "failed"
-        report.longrepr = f"CI runs the browser tests, but this one was skipped: {report.longrepr}"
+        report.longrepr = f"CI runs the {asked.name} tests, but this one was skipped: {report.longrepr}"
     return report
 
 

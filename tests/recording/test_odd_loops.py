@@ -54,10 +54,12 @@ def test_compiled_before_and_after(first: str, backend: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*script_method. is deprecated:DeprecationWarning")  # torch's own
-@pytest.mark.parametrize("part", ["optimizer", "micro-step"])
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # likewise
+@pytest.mark.parametrize("part", ["optimizer", "micro-step", "backward"])
 def test_compiled_around_what_is_observed(part: str) -> None:
     """The compiler meets the observing code: it must neither leave it out nor stumble over it."""
     torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     model, twin = make_model(), make_model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     recorder, writer = record(model, optimizer)
@@ -65,16 +67,18 @@ def test_compiled_around_what_is_observed(part: str) -> None:
     def micro_step(x: torch.Tensor) -> None:
         model(x).square().mean().backward()
 
-    step: Any = torch.compile(optimizer.step, backend="eager") if part == "optimizer" else optimizer.step
-    learn: Any = torch.compile(micro_step, backend="eager") if part == "micro-step" else micro_step
-    for i, x in enumerate(batches(4)):
-        learn(x)
-        if i % 2:
-            step()
-            optimizer.zero_grad()
+    with torch._dynamo.config.patch(compiled_autograd=part == "backward"):
+        step: Any = torch.compile(optimizer.step, backend="eager") if part == "optimizer" else optimizer.step
+        learn: Any = torch.compile(micro_step, backend="eager") if part != "optimizer" else micro_step
+        for i, x in enumerate(batches(4)):
+            learn(x)
+            if i % 2:
+                step()
+                optimizer.zero_grad()
     recorder.close()
     assert story(writer) == RIGHT
     assert_micro_steps(writer, twin_story(twin, lambda x: twin(x).square().mean()))
+    assert (torch._dynamo.utils.counters["compiled_autograd"]["captures"] > 0) == (part == "backward")
 
 
 def test_a_compiled_part_has_its_plain_name_and_type() -> None:
