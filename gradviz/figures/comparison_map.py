@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gradviz.analysis.comparison_map import DifferenceMap
 from gradviz.figures.canvas import blank, hover, sheet
-from gradviz.figures.names import escape_plotly, short_name
+from gradviz.figures.names import axis_name, escape_plotly, short_name
 from gradviz.figures.palette import BLUE, NEUTRAL, PURPLE, RED, YELLOW, faded
 from gradviz.texts import joined, text
 
@@ -48,7 +48,7 @@ def plot_difference_map(difference: DifferenceMap, *, language: str = "en") -> g
     figure.update_yaxes(
         tickmode="array",
         tickvals=shown,
-        ticktext=[short_name(difference.layers[place], 28) for place in shown],
+        ticktext=[axis_name(difference.layers[place], 28) for place in shown],
         tickfont={"size": 11},
         range=[count - 0.5, -0.5],
         showgrid=False,

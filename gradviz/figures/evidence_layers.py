@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from gradviz.analysis.evidence import EvidenceSeries
 from gradviz.figures.canvas import hover
 from gradviz.figures.evidence_limits import LimitLines
-from gradviz.figures.names import escape_plotly, short_name
+from gradviz.figures.names import axis_name, escape_plotly
 from gradviz.figures.numbers import number_format
 from gradviz.figures.palette import BLUE, RED
 from gradviz.figures.value_axis import ValueAxis
@@ -92,7 +92,7 @@ class LayerBars:
         layers = {
             "tickmode": "array",
             "tickvals": places,
-            "ticktext": [short_name(self.series.names[place], 28) for place in places],
+            "ticktext": [axis_name(self.series.names[place], 28) for place in places],
             "tickfont": {"size": 11},
             "range": [span[1] + 0.1, span[0] - 0.1] if self.horizontal else [span[0] - 0.1, span[1] + 0.1],
             "showgrid": False,

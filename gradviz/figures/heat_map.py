@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from gradviz.analysis.heat_map import HeatMap
-from gradviz.figures.canvas import LEFT, blank, hover, sheet
+from gradviz.figures.canvas import blank, hover, sheet
 from gradviz.figures.heat_map_colours import Colours
-from gradviz.figures.names import hovered_name, short_name
+from gradviz.figures.names import axis_name, hovered_name
 from gradviz.figures.numbers import number_format
 from gradviz.texts import joined, text
 
 ROWS = 40  # names at an axis
-LETTERS = 28  # of a name at the axis
+LETTERS = 20  # of a name at the axis: a narrow window has room for cells, too
 LETTER = 5.3  # pixels
 ROW_HEIGHT, LEAST_HEIGHT, MOST_HEIGHT = 18, 300, 760
 HOVERED = (
@@ -49,8 +51,11 @@ def plot_heat_map(
     if not (heat_map.count + heat_map.nonfinite).any():
         return blank(title, "figure.heat_map.empty", language)
     figure = sheet(title, _sentence(heat_map, relative, language), height=height_of(heat_map))
-    figure.add_trace(_cells(heat_map, relative, language, is_exact=heat_map.value.size <= hovered))
-    figure.update_layout(yaxis=_layer_axis(heat_map), hovermode="closest", margin=_room(heat_map))
+    is_exact = heat_map.value.size <= hovered
+    colours = Colours(heat_map, relative, language, fine=is_exact)
+    figure.add_trace(_cells(heat_map, colours, language, is_exact=is_exact))
+    room = _room(heat_map, colours.bar())
+    figure.update_layout(yaxis=_layer_axis(heat_map), hovermode="closest", margin=room)
     figure.update_xaxes(title_text=text("figure.heat_map.x", language), showgrid=False)
     if selects:
         buttons = [one for one in figure.layout.modebar.remove if one != "select2d"]
@@ -90,10 +95,17 @@ def _kind_of_cell(heat_map: HeatMap) -> str:
     return "layer_many_max" if heat_map.statistic == "max_abs" else "layer_many_mean"
 
 
-def _room(heat_map: HeatMap) -> dict[str, float]:
+def _room(heat_map: HeatMap, bar: dict[str, Any]) -> dict[str, float]:
     """For the names and the colour bar. Where it is too little it grows, and all cells are drawn once more."""
-    longest = max(len(short_name(name, LETTERS)) for name in heat_map.layers)
-    return {"l": max(LEFT, 14 + LETTER * longest), "r": 102}
+    longest = max(len(axis_name(name, LETTERS)) for name in heat_map.layers)
+    beside = max(bar["thickness"] + 4 + LETTER * _width(tick) for tick in bar["ticktext"])
+    above = 1.2 * LETTER * _width(bar["title"]["text"])
+    return {"l": 14 + LETTER * longest, "r": 2 * bar["xpad"] + 4 + max(beside, above)}
+
+
+def _width(words: str) -> float:
+    """In letters; Chinese ones are twice as wide."""
+    return sum(2 if letter >= "\u2e80" else 1 for letter in words)
 
 
 def _layer_axis(heat_map: HeatMap) -> dict[str, object]:
@@ -102,7 +114,7 @@ def _layer_axis(heat_map: HeatMap) -> dict[str, object]:
     One table has both: a row is written `7` at the axis, which has room for the end of a name, and `7.0` in the hover.
     """
     count = len(heat_map.layers)
-    short = {str(row): short_name(name, LETTERS) for row, name in enumerate(heat_map.layers)}
+    short = {str(row): axis_name(name, LETTERS) for row, name in enumerate(heat_map.layers)}
     whole = {f"{row}.0": hovered_name(name) for row, name in enumerate(heat_map.layers)}
     return {
         "nticks": min(count, ROWS) + 1,
@@ -118,8 +130,7 @@ def _layer_axis(heat_map: HeatMap) -> dict[str, object]:
     }
 
 
-def _cells(heat_map: HeatMap, relative: bool, language: str, *, is_exact: bool) -> go.Heatmap:
-    colours = Colours(heat_map, relative, language, fine=is_exact)
+def _cells(heat_map: HeatMap, colours: Colours, language: str, *, is_exact: bool) -> go.Heatmap:
     return go.Heatmap(
         x=_evenly((heat_map.first_update + heat_map.last_update) / 2),
         y=np.arange(len(heat_map.layers)),

@@ -78,7 +78,7 @@ class Colours:
         places = np.round((steps - steps[0]) / (steps[-1] - steps[0]), 6)  # plotly wants 0, ascending, 1
         return [[float(place), colour] for place, colour in zip(places, [*flat, *ramp], strict=True)]
 
-    def bar(self) -> dict[str, object]:
+    def bar(self) -> dict[str, Any]:
         """The colour bar: numbers as people say them, and the names of the shelves."""
         shelves = [
             (self._height(place), text(f"figure.heat_map.{name}", self.language))
@@ -92,6 +92,8 @@ class Colours:
             "tickvals": [float(self._number(decade)) for decade, _ in ticks],
             "ticktext": [label for _, label in ticks],
             "thickness": 14,
+            "x": 1,
+            "xpad": 10,
             "len": 0.94,  # the buttons stand above it
             "y": 0,
             "yanchor": "bottom",

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from gradviz.analysis.layer_flow import LayerFlow
 from gradviz.figures.canvas import USUAL_BELOW, USUAL_LEFT
 from gradviz.figures.layer_card import Card
-from gradviz.figures.names import short_name
+from gradviz.figures.names import axis_name
 from gradviz.figures.palette import BLUE, CYAN, NEUTRAL, RED, YELLOW
 from gradviz.figures.value_axis import Flags, Floats, Integers, ValueAxis
 from gradviz.texts import text
@@ -59,7 +59,7 @@ class LayerPen:
         names: dict[str, Any] = {
             "tickmode": "array",
             "tickvals": np.arange(count)[::every],
-            "ticktext": [short_name(name, 28 if self.horizontal else 24) for name in self.layers[::every]],
+            "ticktext": [axis_name(name, 28 if self.horizontal else 24) for name in self.layers[::every]],
             "tickfont": {"size": 12 if self.horizontal else 10},
             "range": [count - 0.4, -0.6] if self.horizontal else [-0.6, count - 0.4],
             "showgrid": count <= MANY,

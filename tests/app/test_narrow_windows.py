@@ -38,3 +38,23 @@ def test_the_picture_comes_first_in_a_narrow_window(visit: Visit, name: str) -> 
     assert picture < HEIGHT - SEEN
     page.set_viewport_size({"width": 1200, "height": HEIGHT})
     page.wait_for_function(CONTROLS_FIRST, arg=picture_and_controls(page))
+
+
+def test_a_narrow_heat_map_is_cells_and_not_names(visit: Visit) -> None:
+    page = visit("heat_map?run=samples:healthy-transformer-n8", viewport={"width": 400, "height": HEIGHT})
+    picture = pictures(page).first
+    expect(picture.locator(".heatmaplayer image")).to_be_visible()
+    cells, whole = (one.bounding_box() for one in (picture.locator(".heatmaplayer image"), picture))
+    assert cells is not None
+    assert whole is not None
+    assert cells["width"] > 0.38 * whole["width"], "names and colours are what goes beside them"
+
+
+@pytest.mark.parametrize("width", [660, 900, 1280])
+def test_every_choice_about_a_heat_map_is_seen_whole(visit: Visit, width: int) -> None:
+    page = visit("heat_map?run=samples:healthy-transformer-n8", viewport={"width": width, "height": HEIGHT})
+    groups = page.locator(".st-key-controls [data-testid=stButtonGroup] [role=radiogroup]")
+    expect(groups).to_have_count(3)
+    settle(page)
+    cut = "groups => groups.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.innerText)"
+    assert groups.evaluate_all(cut) == []

@@ -203,7 +203,7 @@ def test_the_hover_has_the_whole_of_a_name_that_the_axis_has_no_room_for() -> No
     found = replace(random_map(1, 5), layers=(name,))
     axis = plot_heat_map(found).layout.yaxis
     assert (axis.tickformat, axis.hoverformat) == ("d", ".1f")
-    assert axis.labelalias == {"0": "…attention.projection.weight", "0.0": name}
+    assert axis.labelalias == {"0": "e.b.11.a.p.weight", "0.0": name}
 
 
 def test_merged_columns_thinned_layers_and_broken_cells_are_said() -> None:

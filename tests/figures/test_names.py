@@ -7,7 +7,7 @@ import html
 import pytest
 
 from gradviz.figures import escape_plotly
-from gradviz.figures.names import short_name
+from gradviz.figures.names import axis_name, short_name
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -54,3 +54,19 @@ def test_a_long_name_keeps_its_end_and_begins_with_a_whole_part(
     name: str, letters: int, expected: str
 ) -> None:
     assert short_name(name, letters) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "letters", "expected"),
+    [
+        ("blocks.layers.0.linear1.weight", 30, "blocks.layers.0.linear1.weight"),
+        ("blocks.layers.0.linear1.weight", 29, "b.layers.0.linear1.weight"),
+        ("blocks.layers.0.linear1.weight", 20, "b.l.0.linear1.weight"),
+        ("blocks.layers.10.linear1.weight", 20, "b.l.10.l1.weight"),
+        ("blocks.layers.0.self_attn.in_proj_weight", 20, "…0.s.in_proj_weight"),
+        ("a_name_without_any_parts", 9, "…ny_parts"),
+        ("<script>1</script>.weight", 10, "&lt;.weight"),
+    ],
+)
+def test_at_an_axis_the_numbers_that_tell_layers_apart_stay(name: str, letters: int, expected: str) -> None:
+    assert axis_name(name, letters) == expected
