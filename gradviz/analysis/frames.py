@@ -64,3 +64,8 @@ def values_at(events: pd.DataFrame | None, column: str, event: Integers) -> Floa
     place = np.minimum(np.searchsorted(known, event, sorter=order), len(known) - 1)
     rows = order[place]
     return np.where(known[rows] == event, floats(events, column)[rows], found)
+
+
+def ranks_at(events: pd.DataFrame | None, event: Integers) -> Floats:
+    """How many ranks have each event; of several together `loss_elements` is the sum, while gradients are averaged."""
+    return np.nan_to_num(values_at(events, "ranks", event), nan=1.0)

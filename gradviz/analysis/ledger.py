@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradviz.analysis.frames import NO_GRADIENT, Flags, Floats, Integers, values_at
+from gradviz.analysis.frames import NO_GRADIENT, Flags, Floats, Integers, ranks_at, values_at
 from gradviz.analysis.tables import table_of
 from gradviz.analysis.totals import Totals, totals
 from gradviz.schema import Phase
@@ -47,7 +47,8 @@ def window_ledger(gradients: pd.DataFrame, events: pd.DataFrame | None = None) -
     micro = axis.phase == Phase.MICRO_STEP
     last = _last_rows(axis.window, micro, windows)
     loss = values_at(events, "loss", axis.event)
-    weight = values_at(events, "loss_weight", axis.event) * values_at(events, "loss_elements", axis.event)
+    elements = values_at(events, "loss_elements", axis.event) / ranks_at(events, axis.event)
+    weight = values_at(events, "loss_weight", axis.event) * elements
     skipped = values_at(events, "skipped", axis.event) > 0
     seen = np.bincount(axis.window[micro], minlength=windows).astype(np.float64)
     norms = _sums(axis.window, micro, total.micro_value, windows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradviz.analysis.folding import COLUMNS, Fold
-from gradviz.analysis.frames import Flags, Floats, Integers, integers, values_at
+from gradviz.analysis.frames import Flags, Floats, integers, ranks_at, values_at
 from gradviz.analysis.story import LayerTable, MicroSteps, RunStory
 from gradviz.analysis.windows import window_axis
 from gradviz.schema import Phase
@@ -68,7 +68,7 @@ def run_story(
         declared=_declared(run.metadata),
         windows_total=_windows_of(events),
         facts=run.metadata,
-        ranks=int(np.max(_ranks_at(kept, axis.event), initial=1)),
+        ranks=int(np.max(ranks_at(kept, axis.event), initial=1)),
         has_skipped=bool((~np.isnan(skipped)).any()),
     )
 
@@ -138,13 +138,8 @@ def _micro_steps(events: pd.DataFrame, fold: Fold) -> MicroSteps:
         micro_step=fold.axis.micro_step[fold.micro],
         squares=fold.micro_squares,
         **{name: values_at(events, name, number) for name in MICRO_SCALARS if name != "loss_elements"},
-        loss_elements=values_at(events, "loss_elements", number) / _ranks_at(events, number),
+        loss_elements=values_at(events, "loss_elements", number) / ranks_at(events, number),
     )
-
-
-def _ranks_at(events: pd.DataFrame, number: Integers) -> Floats:
-    """Ranks that have each event; of several together `loss_elements` is the sum, while gradients are averaged."""
-    return np.nan_to_num(values_at(events, "ranks", number), nan=1.0)
 
 
 def _at_updates(events: pd.DataFrame, name: str, fold: Fold, rows: Flags) -> Floats:

@@ -35,6 +35,7 @@ _LARGEST_GRAPH = 256  # nodes; a penalty on each weight of a model has four a we
 _REDUCTIONS: tuple[Reduction, ...] = ("none", "mean", "sum")
 _VIEWS = {f"{name}Backward{n}" for name in VIEWS.split() for n in range(6)}
 _OF_ONE = {f"{name}Backward{n}" for name in ("Mean", "Sum", "Select") for n in range(2)}
+_DDP_OUTPUTS = "_DDPSinkBackward"  # hands on what the model returned, where DDP looks for unused parameters
 _PRODUCTS = {"MulBackward0", "MulBackward1", "DivBackward0", "DivBackward1"}
 _ADDITIONS = {"AddBackward0", "AddBackward1", "SubBackward0", "SubBackward1", "RsubBackward1"}
 
@@ -126,6 +127,8 @@ def _term(edge: Edge, factors: Factors, budget: Budget) -> Term:
             factors = factors.with_(number if name.startswith("Mul") else over(1.0, number))
         elif name in _VIEWS or (name in _OF_ONE and math.prod(shape_of(only_input(node))) == 1):
             edge = only_input(node)
+        elif name == _DDP_OUTPUTS:
+            edge = node.next_functions[edge[1]]
         elif name == "NegBackward0":
             edge, factors = only_input(node), factors.with_(-1.0)
         elif name in _ADDITIONS and len(inputs(node)) == 1:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from gradviz.analysis import window_ledger
+from gradviz.diagnostics import diagnose
 from gradviz.schema import BIN_NAMES, RunState
 from gradviz.store import Run, list_runs, open_run
 from tests.distributed import trainings
@@ -26,13 +29,16 @@ from tests.forking import Forked
 MICRO = ("micro_mean_abs", "micro_l2", "micro_max_abs", "micro_nonfinite")
 VALUES = ("mean_abs", "l2", "max_abs", "zeros", "nonfinite")
 ROOT = Path(__file__).parents[2]
+PATHS = (str(ROOT), str(ROOT / "tests" / "integrations"))
 
 
 def launch(folder: Path, *ways: str, restarts: int = 0) -> None:
     """Run the trainings on two processes of this machine, as `torchrun` does."""
     options = ["--standalone", "--nproc-per-node=2", f"--max-restarts={restarts}", "--monitor-interval=0.1"]
     torchrun = "import sys; from torch.distributed.run import main; main(sys.argv[1:])"
-    launcher = Forked(torchrun, *options, trainings.__file__, folder, *ways, PYTHONPATH=str(ROOT))
+    launcher = Forked(
+        torchrun, *options, trainings.__file__, folder, *ways, PYTHONPATH=os.pathsep.join(PATHS)
+    )
     _, errors = launcher.communicate()
     assert launcher.returncode == 0, errors[-3000:]
 
@@ -83,6 +89,13 @@ def test_the_loss_is_the_mean_of_the_ranks(runs: dict[str, Run], way: str) -> No
     ours, theirs = (run.events().set_index("event")["loss"] for run in (runs[way], runs["alone"]))
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     assert ours.notna().sum() == LENGTH * WINDOWS
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_went_into_a_window_weighs_one(runs: dict[str, Run], way: str) -> None:
+    """Each rank sees a share of the examples, and each with a larger weight."""
+    ledger = window_ledger(runs[way].gradients(), runs[way].events()).frame
+    assert ledger["weight"].tolist() == pytest.approx([1.0] * WINDOWS)
 
 
 @pytest.mark.parametrize("way", ["ddp", "ddp-view", "ddp-given", "fsdp", "fsdp1", TENSOR_PARALLEL])
@@ -217,6 +230,44 @@ def test_accelerate_on_two_processes(tmp_path: Path) -> None:
         assert_equal(rows(run, "micro_step", last=True), rows(alone, "micro_step", last=True))
         assert run.metadata["not_visible"] == ["ddp-average-of-micro-gradients"]
         assert (run.ranks, run.gaps, run.state) == ([0, 1], [], RunState.FINISHED)
+
+
+@pytest.mark.soak  # two processes that load torch and both libraries
+@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec:FutureWarning")  # Lightning's own
+def test_trainers_of_libraries_on_two_processes(tmp_path: Path) -> None:
+    """Each with its callback, and a last window that is short: what is consumed is that of one process."""
+    launch(tmp_path / "both", *trainings.LIBRARIES)
+    for way in trainings.LIBRARIES:
+        trainings.begin(way, str(tmp_path / "alone"))
+    both, alone = opened(tmp_path / "both"), opened(tmp_path / "alone")
+    assert both.keys() == alone.keys() == set(trainings.LIBRARIES)
+    for way, run in both.items():
+        check_trained_by_a_library(run, alone[way], shared="Manual" in way)
+
+
+def check_trained_by_a_library(run: Run, alone: Run, *, shared: bool) -> None:
+    """The ranks share every micro-step where the user's own code never says `no_sync`, else the last of a window."""
+    lengths = alone.gradients(phases="update").groupby("update")["micro_step"].max()
+    assert lengths.tolist() in ([4, 4, 4, 3], [4, 4, 2])
+    for phase in ("update", "micro_step", "reset"):
+        ours, theirs = (one.gradients(phases=phase) for one in (run, alone))
+        if phase == "micro_step" and not shared:
+            ours, theirs = (
+                frame[(frame["micro_step"] == frame["update"].map(lengths))].reset_index(drop=True)
+                for frame in (ours, theirs)
+            )
+        assert_equal(ours, theirs, (*VALUES, "weight_l2", "step_l2"))
+    events, others = (one.events().query("phase == 'micro_step'") for one in (run, alone))
+    for name in ("samples", "tokens"):
+        if name in others:
+            assert (events[name] * 2).tolist() == others[name].tolist(), "each rank has so many"
+    for name in ("epoch", "loss_elements"):
+        assert events[name].tolist() == others[name].tolist()
+    weights = [window_ledger(one.gradients(), one.events()).frame["weight"] for one in (run, alone)]
+    np.testing.assert_allclose(*weights, rtol=1e-6)
+    assert [(f.code, f.update) for f in diagnose(run)] == [(f.code, f.update) for f in diagnose(alone)]
+    assert run.metadata["not_visible"] == ["ddp-average-of-micro-gradients"]
+    assert (run.ranks, run.gaps, run.state) == ([0, 1], [], RunState.FINISHED)
 
 
 @pytest.mark.soak  # five processes that load torch

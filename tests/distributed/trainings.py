@@ -13,7 +13,6 @@ import signal
 import sys
 import time
 from collections import OrderedDict
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,6 +26,7 @@ DDP = ("ddp", "ddp-view", "ddp-given", "ddp-no-sync", "ddp-no-sync-view", "ddp-n
 WAYS = (*DDP, "fsdp", "fsdp-at-the-end", "fsdp1", "fsdp1-no-sync", "tensor-parallel")
 PIPELINE = "pipeline"
 ACCELERATE = ("accelerate-prepared", "accelerate-watched")  # which of the two was first
+LIBRARIES = ("transformers", "lightning-Automatic", "lightning-Manual")
 TENSOR_PARALLEL = "tensor-parallel"
 FLAT = ("fsdp1-flat", "fsdp1-flat-no-sync")  # FSDP1 without `use_orig_params`: one parameter for each unit
 
@@ -162,9 +162,46 @@ def train_with_accelerate(way: str, folder: str, *, rank: int, world_size: int) 
                 optimizer.zero_grad()
 
 
+def train_with_transformers(way: str, folder: str, *, rank: int = 0, world_size: int = 1) -> None:
+    """Fifteen micro-batches of two texts, in windows of four."""
+    from transformers_trainings import GradvizCallback, make_model, make_trainer
+
+    callback = GradvizCallback(run_dir=folder, name=way, strict=True)
+    sizes = {"per_device_train_batch_size": 2 // world_size, "max_grad_norm": 0.0}
+    make_trainer(make_model().double(), Path(folder), callbacks=[callback], **sizes).train()
+
+
+def train_with_lightning(way: str, folder: str, *, rank: int = 0, world_size: int = 1) -> None:
+    """Ten micro-batches of ten, in windows of four."""
+    import lightning_trainings as lightning
+
+    module = getattr(lightning, way.removeprefix("lightning-"))()
+    callback = lightning.GradvizCallback(run_dir=folder, name=way, strict=True)
+    examples = lightning.make_loader(2 * lightning.BATCHES).dataset
+    mine = torch.utils.data.Subset(examples, range(rank, len(examples), world_size))
+    loader = torch.utils.data.DataLoader(mine, batch_size=10 // world_size)
+    options = {"strategy": "ddp", "use_distributed_sampler": False} if world_size > 1 else {}
+    options |= {"precision": "64-true", "devices": world_size}
+    lightning.trainer(module, callbacks=[callback], **options).fit(module, loader)
+
+
 def share_of_loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Of one micro-batch of a window."""
     return ((outputs - targets) ** 2).mean().div(LENGTH)
+
+
+def begin(way: str, folder: str, *, rank: int = 0, world_size: int = 1) -> None:
+    """Train this way, as one of the ranks or alone."""
+    if way == PIPELINE:
+        train_stage(folder, rank=rank, world_size=world_size)
+        return
+    library = way.partition("-")[0]
+    start = {
+        "accelerate": train_with_accelerate,
+        "transformers": train_with_transformers,
+        "lightning": train_with_lightning,
+    }.get(library, train)
+    start(way, folder, rank=rank, world_size=world_size)
 
 
 def join() -> None:
@@ -190,7 +227,5 @@ if __name__ == "__main__":
     place, *ways = sys.argv[1:]
     join()
     for one in ways:
-        start = partial(train_with_accelerate if one in ACCELERATE else train, one)
-        start = train_stage if one == PIPELINE else start
-        start(place, rank=distributed.get_rank(), world_size=distributed.get_world_size())
+        begin(one, place, rank=distributed.get_rank(), world_size=distributed.get_world_size())
     distributed.destroy_process_group()
