@@ -14,7 +14,7 @@ from dashboard_examining import is_large, is_too_large
 from dashboard_findings import give_up, look, verdict, verdict_of
 from dashboard_reading import Reading
 from dashboard_run_order import RunOrder, in_order
-from dashboard_sections import UNKNOWN, snippet
+from dashboard_sections import UNKNOWN, section, snippet
 from dashboard_sparkline import sparkline
 from dashboard_widgets import pick_number, type_text
 from dashboard_words import printable, say, say_plain
@@ -87,12 +87,15 @@ def _table(shelf: str, runs: Mapping[str, RunSummary], *, whole: bool) -> None:
     others = [one for run_id, one in runs.items() if whole and run_id not in visible and _is_unknown(one)]
 
     def rows() -> None:
-        _rows(shelf, page, len(runs), visible, opened)
-        if others:
-            known = len(runs) - sum(map(_is_unknown, runs.values()))
-            st.caption(say("runs.examined", known=known, count=len(runs)))
-        if (unread or others) and look(chain(unread, _opened(others)), LOOK_SECONDS):
-            st.rerun()  # every verdict is known: the table once more, without the clock
+        with section(
+            f"runs.{shelf}", heading=False
+        ):  # Streamlit's own card of a fragment that fails offers no details
+            _rows(shelf, page, len(runs), visible, opened)
+            if others:
+                known = len(runs) - sum(map(_is_unknown, runs.values()))
+                st.caption(say("runs.examined", known=known, count=len(runs)))
+            if (unread or others) and look(chain(unread, _opened(others)), LOOK_SECONDS):
+                st.rerun()  # every verdict is known: the table once more, without the clock
 
     st.fragment(rows, run_every=LOOK_EVERY if unread or others else None)()
 
@@ -162,13 +165,13 @@ def _row(summary: RunSummary, reading: Reading | None) -> dict[str, object]:
         "state": f"{SIGNS[summary.state]} {say_plain(f'state.{summary.state.value}')}",
         "name": printable(summary.name),
         "findings": _findings(reading),
+        "lost": _losses({"dropped": summary.dropped, "damaged": damaged}, summary.problem),
         "teeth": sparkline(reading.run, reading.stamp) if reading is not None else "",
         "model": printable(summary.model_class),
         "layers": summary.layers,
         "windows": summary.updates or 0,
         "accumulation_steps": summary.accumulation_steps,
         "created": summary.created,
-        "lost": _losses({"dropped": summary.dropped, "damaged": damaged}, summary.problem),
     }
 
 

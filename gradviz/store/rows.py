@@ -110,7 +110,7 @@ class RunRows:
     def _moments_of_unlisted(self) -> Any:
         parts, empty = self._unlisted(), event_schema().empty_table().select(list(MOMENT))
         found = [table for part in parts for table in self._read(part, range(len(part.rows)), list(MOMENT))]
-        return pa.concat_tables([empty, *found])
+        return pa.concat_tables([empty, *found], promote_options="default")
 
     def _committed(self) -> list[EventRange]:
         ranges = map(parse_part_name, self.gradient_parts.names())

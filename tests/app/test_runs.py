@@ -44,3 +44,14 @@ def test_a_filter_without_a_match_is_taken_back_with_a_click(open_page: Open, fo
     assert_sound(app)
     assert "filter" not in app.query_params
     assert "baseline" in str(app.dataframe[0].value)
+
+
+def test_a_check_that_fails_becomes_a_card_and_the_tables_stay(
+    open_page: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_run(folder)
+    monkeypatch.setattr("dashboard_runs.look", lambda *_: 1 / 0)
+    app = open_page("runs")
+    assert not app.exception
+    assert len(app.error) == 2, "one of each table, and none of Streamlit's own"
+    assert len(app.dataframe) == 2

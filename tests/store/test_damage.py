@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from gradviz.errors import RunFormatError, RunNotFoundError
 from gradviz.schema import RunState
-from gradviz.store import list_runs, open_run
+from gradviz.store import footers, list_runs, open_run
 from tests.store.made_runs import cut, make_events, make_layers, write_run
 
 LAYERS = make_layers(3)
@@ -90,6 +91,17 @@ def test_without_any_events_part_the_windows_are_still_known(run: Path) -> None:
     opened = open_run(run)
     assert (opened.windows, opened.gaps, len(opened.damaged)) == ((0, 9), [], 4)
     assert opened.events()["event"].tolist() == list(range(40))
+
+
+def test_a_writer_may_leave_open_whether_its_columns_have_nulls(run: Path) -> None:
+    truncate(part(run, 2, "events"))
+    path = part(run, 2)
+    table = pq.read_table(path, partitioning=None)
+    fields = [field.with_nullable(True) for field in table.schema]
+    rows = pq.ParquetFile(path).metadata.row_group(0).num_rows
+    marks = {key: mark for key, mark in table.schema.metadata.items() if key != footers.KEY}
+    pq.write_table(table.cast(pa.schema(fields, metadata=marks)), path, row_group_size=rows)
+    assert len(open_run(run).events()) == 40
 
 
 def test_flipped_bits_never_change_a_number(run: Path) -> None:
