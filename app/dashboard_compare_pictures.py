@@ -26,7 +26,6 @@ from gradviz.analysis import (
     run_clock,
 )
 from gradviz.analysis.comparison_clock import CLOCK_COLUMNS
-from gradviz.analysis.long_events import long_events
 from gradviz.figures import plot_compared_curves, plot_comparison, plot_difference_map
 from gradviz.store import Run
 
@@ -112,7 +111,7 @@ def _read(members: Sequence[Member], choice: Choice, layers: tuple[str, ...] | N
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _clock(stamp: int, _run: Run) -> RunClock:  # noqa: ARG001  # `stamp` is the cache key
-    return run_clock(long_events(_run, CLOCK_COLUMNS))
+    return run_clock(_run.events(columns=CLOCK_COLUMNS))
 
 
 @st.cache_resource(max_entries=KEPT_RUNS, show_spinner=False)

@@ -14,7 +14,6 @@ import streamlit as st
 from dashboard_words import Language
 
 from gradviz.analysis import Statistic
-from gradviz.analysis.long_events import long_events
 from gradviz.figures.canvas import untitled
 from gradviz.store import DamagedPart, Run
 
@@ -118,7 +117,7 @@ def events(stamp: int, _run: Run, updates: Span) -> pd.DataFrame:  # noqa: ARG00
 @st.cache_resource(max_entries=4, show_spinner=False)
 def all_events(stamp: int, _run: Run) -> pd.DataFrame:  # noqa: ARG001  # cache key
     """What each event of the whole run is, without what was logged: of 400,000 events that takes 100 MB."""
-    return long_events(_run, ("event", "update", "micro_step", "phase"))
+    return _run.events(columns=())
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -12,7 +12,6 @@ from gradviz.analysis.comparison_cells import read_cells
 from gradviz.analysis.comparison_pairs import EventPairs, event_pairs
 from gradviz.analysis.comparison_scan import Difference, Scan
 from gradviz.analysis.frames import Floats, Integers
-from gradviz.analysis.long_events import long_events
 from gradviz.analysis.tables import table_of
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 RTOL = 1e-5
 ROWS_AT_ONCE = 1_000_000  # of each run in memory
-EVENT_COLUMNS = ("event", "update", "micro_step", "phase", "loss")
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def comparison(
     """
     names = [[str(layer) for layer in run.layers["layer"]] for run in (first, second)]
     common = tuple(layer for layer in names[0] if layer in set(names[1]))
-    events = (long_events(first, EVENT_COLUMNS), long_events(second, EVENT_COLUMNS))
+    events = (first.events(columns=["loss"]), second.events(columns=["loss"]))
     scan = Scan(event_pairs(*events), common, rtol, events)
     _look(scan, (first, second), rows, progress)
     update, largest = scan.by_update()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Axis = Literal["update", "samples", "tokens", "loss_elements"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 LOGGED = ("samples", "tokens")  # of one rank: several ranks have so many each
-CLOCK_COLUMNS = ("update", "phase", "loss", *AXES[1:], "ranks")  # of `Run.events()`
+CLOCK_COLUMNS = ("loss", *AXES[1:], "ranks")  # of `Run.events()`
 
 
 @dataclass(frozen=True)

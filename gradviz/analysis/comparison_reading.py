@@ -11,7 +11,6 @@ import numpy as np
 from gradviz.analysis.comparison_clock import CLOCK_COLUMNS, RunClock, run_clock
 from gradviz.analysis.frames import Flags, Floats, Statistic
 from gradviz.analysis.heat_map import HeatMap, block_columns, heat_map, heat_map_of_updates
-from gradviz.analysis.long_events import long_events
 
 if TYPE_CHECKING:
     from gradviz.store import Run
@@ -82,7 +81,7 @@ def compared_run(
     wanted = known if layers is None else [layer for layer in known if layer in set(layers)]
     consumed = (_every_update if exact else _blocks)(run, statistic, wanted, updates)
     numel = table.set_index("layer")["numel"].reindex(wanted).to_numpy(dtype=np.float64)
-    clock = run_clock(long_events(run, CLOCK_COLUMNS)) if clock is None else clock
+    clock = run_clock(run.events(columns=CLOCK_COLUMNS)) if clock is None else clock
     return ComparedRun(run.name if name is None else name, clock, consumed, numel, exact)
 
 

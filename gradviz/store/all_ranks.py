@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -89,9 +89,9 @@ class AllRanks:
         ids = np.sort(self._layers()["layer_id"].to_numpy())
         return combine_distributions(tables, numbers, self.shards(), ids)
 
-    def events(self, updates: tuple[int, int] | None) -> Any:
+    def events(self, updates: tuple[int, int] | None, columns: Collection[str] | None = None) -> Any:
         """Events of all ranks, with the number of `ranks` that have each."""
-        tables, numbers = self._numbered([rows.events(updates) for rows in self.rows.values()])
+        tables, numbers = self._numbered([rows.events(updates, columns) for rows in self.rows.values()])
         return combine_events(tables, numbers, partial(_expected, self.shards()))
 
     def _numbered(self, tables: Sequence[Any]) -> tuple[list[Any], list[NDArray[np.int64]]]:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from gradviz.errors import QueryError
 from gradviz.schema import BIN_NAMES, PHASES, Phase
 from gradviz.store.columns import STATISTICS, overview_schema
+from gradviz.store.moments import MOMENT
+from gradviz.store.overviews import Asked
 
 COLUMNS = ("event", "update", "micro_step", "phase", "layer", *STATISTICS)
 DISTRIBUTION_COLUMNS = ("event", "update", "layer", *BIN_NAMES)
@@ -37,10 +39,10 @@ def check_query(
     columns: Iterable[str] | None,
 ) -> Query:
     """Turn the arguments of `Run.gradients` into a `Query`; raises QueryError that names what exists."""
-    return Query(_layer_ids(table, layers), check_updates(updates), _phases(phases), _columns(columns))
+    return Query(_layer_ids(table, layers), _updates(updates), _phases(phases), _columns(columns))
 
 
-def check_updates(updates: tuple[int, int] | None) -> tuple[int, int] | None:
+def _updates(updates: tuple[int, int] | None) -> tuple[int, int] | None:
     """Check an inclusive range of updates."""
     if updates is None:
         return None
@@ -88,7 +90,22 @@ def _columns(columns: Iterable[str] | None) -> tuple[str, ...]:
     return tuple(name for name in COLUMNS if name in wanted)
 
 
-def check_overview_columns(columns: Iterable[str] | None) -> tuple[str, ...]:
+def check_events(
+    updates: tuple[int, int] | None, columns: Iterable[str] | None
+) -> tuple[tuple[int, int] | None, set[str] | None]:
+    """Of events: an inclusive range, and columns with those that say what an event is; any name may be logged."""
+    wanted = [columns] if isinstance(columns, str) else columns
+    return _updates(updates), None if wanted is None else {*MOMENT, *wanted}
+
+
+def check_overview(
+    columns: Iterable[str] | None, most_blocks: int | None, updates: tuple[int, int] | None
+) -> Asked:
+    """What is asked of an overview."""
+    return Asked(_overview_columns(columns), most_blocks, _updates(updates))
+
+
+def _overview_columns(columns: Iterable[str] | None) -> tuple[str, ...]:
     """Columns of an overview as the files have them, those that say what a row is about among them; None for all."""
     known = overview_schema().names
     if columns is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,17 +89,17 @@ class RunRows:
                 tables += [select(table, query).select(needed) for table in self._read(part, batch, read)]
         return pa.concat_tables(tables, promote_options="default")
 
-    def events(self, updates: tuple[int, int] | None, columns: Sequence[str] | None = None) -> Any:
+    def events(self, updates: tuple[int, int] | None, columns: Collection[str] | None = None) -> Any:
         """Rows of events whose gradients part is in place: that part is the commit.
 
-        Of those in a damaged events part, what the gradients tell (`MOMENT`); the rest of their row is null.
+        Of `columns` (`MOMENT` among them; None for all) those there are; of a damaged events part `MOMENT` alone.
         """
-        schema = event_schema()
-        tables = [schema.empty_table().select(list(columns or schema.names))]
+        empty = event_schema().empty_table()
+        tables = [empty.select([name for name in empty.column_names if columns is None or name in columns])]
         for part in self.event_parts.current():
-            every = np.ones(len(part.rows), dtype=bool)
-            wanted = part.groups_between("update", *updates) if updates else every
-            tables += self._read(part, np.flatnonzero(wanted).tolist(), columns or part.columns)
+            among = part.groups_between("update", *updates) if updates else part.rows >= 0
+            names = [name for name in part.columns if columns is None or name in columns]
+            tables += self._read(part, np.flatnonzero(among).tolist(), names)
         table = pa.concat_tables(tables, promote_options="default")
         if self._unlisted():
             table = completed(table, self._once("unlisted", self._moments_of_unlisted))
@@ -160,7 +160,7 @@ class RunRows:
 
     def moments(self) -> Any:
         """What each event is (`MOMENT`), ascending."""
-        return self.events(None, list(MOMENT))
+        return self.events(None, MOMENT)
 
     def parts_key(self, updates: tuple[int, int] | None = None) -> list[Path]:
         """The parts, or those that may hold rows of these updates: with others the answers change."""
@@ -176,7 +176,7 @@ class RunRows:
     def _found_gaps(self) -> list[tuple[int, int]]:
         if not self.gradient_parts.current():
             return []
-        listed = self.events(None, ["event", "update"]).column("event").to_numpy()
+        listed = self.moments().column("event").to_numpy()
         seen = np.zeros(1 + max(events.last for events in self._committed()), dtype=bool)
         seen[listed[(listed >= 0) & (listed < len(seen))]] = True
         return runs_of(~(seen & self.readable(np.arange(len(seen)))))

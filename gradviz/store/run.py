@@ -23,9 +23,8 @@ from gradviz.store.frames import (
 )
 from gradviz.store.loaded_run import LoadedRun
 from gradviz.store.mirror import Copy, origin_of
-from gradviz.store.overviews import Asked
 from gradviz.store.part_set import DamagedPart
-from gradviz.store.query import DISTRIBUTION_COLUMNS, check_overview_columns, check_query, check_updates
+from gradviz.store.query import DISTRIBUTION_COLUMNS, check_events, check_overview, check_query
 from gradviz.store.rank_files import read_rank_file
 from gradviz.store.urls import is_url
 
@@ -190,16 +189,18 @@ class Run(LoadedRun):
         rows = self._shown()
         return gradient_frame(self._retry(lambda: rows.distributions(query)), self._order, query.columns)
 
-    def events(self, *, updates: tuple[int, int] | None = None, rank: int | None = None) -> pd.DataFrame:
-        """One row an event: `event, update, micro_step, phase, seconds`, the loss, `lr`, what was logged.
+    def events(self, *, updates: tuple[int, int] | None = None, columns: Iterable[str] | None = None,
+               rank: int | None = None) -> pd.DataFrame:  # fmt: skip
+        """One row an event: `event, update, micro_step, phase`; `seconds`, the loss, `lr`, what was logged.
 
-        `loss_is_nan` tells a NaN from what is not known. Of events whose part is damaged only the first four are. Of
-        several ranks: means of losses and logged numbers, the sum of `loss_elements`, and how many `ranks` have it.
+        `columns`: those wanted besides the first four, as far as there are such. `loss_is_nan` tells a NaN from what is
+        not known. Of events whose part is damaged only the first four are. Of several ranks: means of losses and
+        logged numbers, the sum of `loss_elements`, and how many `ranks` have it.
         """
         if rank is not None and rank != self.rank:
-            return self.of_rank(rank).events(updates=updates)
-        chosen, rows = check_updates(updates), self._shown()
-        return event_frame(self._retry(lambda: rows.events(chosen)))
+            return self.of_rank(rank).events(updates=updates, columns=columns)
+        asked, rows = check_events(updates, columns), self._shown()
+        return event_frame(self._retry(lambda: rows.events(*asked)))
 
     def overview(self, *, updates: tuple[int, int] | None = None, columns: Iterable[str] | None = None,
                  most_blocks: int | None = None, rank: int | None = None) -> pd.DataFrame:  # fmt: skip
@@ -219,10 +220,7 @@ class Run(LoadedRun):
         if rank is not None and rank != self.rank:
             return self.of_rank(rank).overview(updates=updates, columns=columns, most_blocks=most_blocks)
         self._load()
-        asked, rows = (
-            Asked(check_overview_columns(columns), most_blocks, check_updates(updates)),
-            self._shown(),
-        )
+        asked, rows = check_overview(columns, most_blocks, updates), self._shown()
         return overview_frame(self._retry(lambda: rows.overview(asked)), self._order)
 
     @property

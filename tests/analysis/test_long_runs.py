@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import gradviz
-from gradviz.analysis import compared_run, comparison_reading, long_events
+from gradviz.analysis import compared_run, comparison_reading
 from gradviz.analysis.heat_map import block_columns, heat_map
 from tests.comparable_runs import record_alike
 
@@ -27,11 +26,3 @@ def test_the_overview_in_stretches(
     assert found.layers == whole.layers
     for name in ("first_update", "last_update", "value", "total", "count", "nonfinite"):
         np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
-
-
-@pytest.mark.parametrize("at_once", [1, 7, 10**6])
-def test_events_in_stretches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    run = gradviz.open_run(record_alike(tmp_path, windows=WINDOWS))
-    monkeypatch.setattr(long_events, "EVENTS_AT_ONCE", at_once)
-    columns = ["event", "update", "phase", "loss", "not_there"]
-    pd.testing.assert_frame_equal(long_events.long_events(run, columns), run.events()[columns[:-1]])

@@ -30,6 +30,8 @@ def test_ranks_that_agree_are_one(tmp_path: Path) -> None:
     micro = run.events()["phase"] == "micro_step"
     assert run.events().loc[micro, "loss_elements"].tolist() == [30] * 8
     assert run.overview()["count"].tolist() == run.overview(rank=0)["count"].tolist()
+    some = ["event", "update", "micro_step", "phase", "loss_elements", "ranks"]
+    pd.testing.assert_frame_equal(run.events(columns=["loss_elements"]), run.events()[some])
 
 
 def test_a_last_bit_is_no_disagreement(tmp_path: Path) -> None:

@@ -70,6 +70,15 @@ def test_an_unknown_column_is_named(run: Run) -> None:
         run.overview(columns=["l3_sum"])
 
 
+@pytest.mark.parametrize("columns", [(), ["loss", "lr"], "loss", ["loss_elements", "never_logged", "event"]])
+def test_some_columns_of_the_events_are_those_of_all(run: Run, columns: list[str] | str) -> None:
+    whole, asked = run.events(), {columns} if isinstance(columns, str) else {*columns}
+    derived = {"loss_is_nan"} if "loss" in asked else set()
+    always = {"event", "update", "micro_step", "phase", *([] if run.rank is not None else ["ranks"])}
+    kept = [name for name in whole if name in always | asked | derived]
+    pd.testing.assert_frame_equal(run.events(columns=columns), whole[kept])
+
+
 def test_windows_are_those_of_the_events(run: Run) -> None:
     events = run.events()
     real = events.loc[events["phase"] != "reset", "update"]
