@@ -24,14 +24,14 @@ from dashboard_flow_table import show_change_table, show_moment_table
 from dashboard_reading import Question, Reading
 from dashboard_sections import section, show_picture
 from dashboard_widgets import pick_from_menu, pick_one, pick_several
-from dashboard_words import language, printable, say
+from dashboard_words import language, printable, say, say_plain
 
 from gradviz.analysis import STATISTICS
 
 Mode = Literal["moment", "play", "pair"]
 MOST_LINES = 6
 # A constant script: it sees nothing of a run, and shows nothing.
-_stop_silently = st.components.v2.component(
+_film_buttons = st.components.v2.component(
     "film", js=Path(__file__).with_name("film.js").read_text(encoding="utf-8")
 )
 
@@ -108,7 +108,9 @@ def _moment_part(reading: Reading, moment: Moment, choice: Choice) -> None:
 
 def _film_part(reading: Reading, film: Film, choice: Choice) -> None:
     show_picture("gradient_flow.play", draw_film(reading, film, choice.kind, choice.question))
-    _stop_silently(key="gradient_flow.stop")
+    _film_buttons(
+        key="gradient_flow.stop", data={key: say_plain(f"flow_film.{key}") for key in ("play", "pause")}
+    )
     if film.ends_early:
         st.caption(say("flow_note.stops", last=film.moments[-1].update, count=len(film.moments)))
 

@@ -38,6 +38,18 @@ def test_a_film_is_stopped_and_played_on(visit: Visit) -> None:
                            arg=[film.element_handle(), stopped])  # fmt: skip
 
 
+def test_a_film_is_played_and_stopped_with_the_keyboard(visit: Visit) -> None:
+    page = visit(FILM)
+    film = page.locator(".st-key-gradient_flow-play .js-plotly-plot")
+    play, pause = page.get_by_role("button", name="play"), page.get_by_role("button", name="pause")
+    expect(pause).to_have_attribute("tabindex", "0")
+    start = film.evaluate(PLACE)
+    play.press("Enter")
+    page.wait_for_function(f"([plot, start]) => ({PLACE})(plot) > start", arg=[film.element_handle(), start])
+    pause.press("Space")
+    page.wait_for_function(IS_STILL, arg=film.element_handle())
+
+
 def test_a_film_that_is_played_jumps_to_the_moment_that_is_clicked(visit: Visit) -> None:
     page = visit(FILM)
     film = playing(page)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from gradviz.schema import RunState
-from tests.app.browsing import BROWSER_TEST, visits
+from tests.app.browsing import BROWSER_TEST, Visit, settle, visits
 from tests.app.recorded import open_writer, write_windows
 from tests.app.served import Server, serve
 
@@ -39,3 +39,17 @@ def test_a_run_that_begins_appears_without_a_click(browser: Browser, empty: Serv
         expect(cells.filter(has_text=re.compile(r"^\S live$"))).to_have_count(1)
         writer.close(RunState.FINISHED)
         expect(cells.filter(has_text=re.compile(r"^\S finished$"))).to_have_count(1)
+
+
+def test_the_keyboard_goes_past_a_table_without_opening_a_run(visit: Visit) -> None:
+    page = visit("")
+    filtered = page.get_by_label("Filter", exact=True)
+    filtered.focus()
+    at_the_end = "document.activeElement === document.body || document.activeElement.tagName === 'HTML'"
+    stops = 0
+    while not page.evaluate(at_the_end) and stops < 60:
+        page.keyboard.press("Tab")
+        stops += 1
+    assert stops < 40, "a table is one stop, however many cells it has"
+    settle(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Runs")
