@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import mimetypes
+import threading
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit
@@ -15,6 +19,7 @@ _FILES = Path(streamlit.__file__).parent / "static"
 _SCRIPT, _STYLE = (Path(__file__).with_name(name) for name in ("front.js", "style.css"))
 _FOREVER = "public, immutable, max-age=31536000"  # seconds; their names tell their content, as Streamlit says it, too
 _TYPES = {".js": "text/javascript", ".css": "text/css"}  # else a system's own table may say something else
+_EVERYWHERE = (None, "0.0.0.0", "::")  # noqa: S104 - recognised, not bound
 
 
 class Front:
@@ -27,9 +32,7 @@ class Front:
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        base = get_option("server.baseUrlPath").strip("/")
-        root = f"/{base}/" if base else "/"
+        self._app, root = app, _root()
         found = (file for file in (_FILES / "static").rglob("*") if file.is_file())
         self._files = {root + file.relative_to(_FILES).as_posix(): file for file in found}
         _, *others = PAGES  # the landing page has no path of its own
@@ -47,6 +50,25 @@ class Front:
             return None
         kind = _TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         return Response(file.read_bytes(), media_type=kind, headers={"Cache-Control": _FOREVER})
+
+
+@asynccontextmanager
+async def opened_in_browser(_app: object) -> AsyncIterator[None]:
+    """Open the dashboard in the reader's browser, where there is one: Streamlit does so for a script alone."""
+    if not get_option("server.headless"):
+        host, port = get_option("server.address"), get_option("server.port")
+        host = "localhost" if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
+        address = f"http://{host}:{port}{_root()}"
+        threading.Thread(
+            target=webbrowser.open, args=(address,), daemon=True
+        ).start()  # some wait for its end
+    yield
+
+
+def _root() -> str:
+    """Path of the landing page."""
+    base = get_option("server.baseUrlPath").strip("/")
+    return f"/{base}/" if base else "/"
 
 
 def _page(*, draws: bool) -> str:

@@ -40,13 +40,19 @@ class Server:
 
 
 @contextmanager
-def serve(folder: Path, working_folder: Path, *, base: str = "") -> Iterator[Server]:
-    """The dashboard on `folder`, started from a working directory that knows nothing of it; `base`: its path."""
+def serve(
+    folder: Path, working_folder: Path, *, base: str = "", reader: str | None = None
+) -> Iterator[Server]:
+    """The dashboard on `folder`, started from a working directory that knows nothing of it; `base`: its path.
+
+    `reader` is the command of a browser that it may open.
+    """
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(APP / "main.py")]
-    flags = ["--server.headless=true", f"--server.port={port}", "--server.fileWatcherType=none"]
-    flags += [f"--server.baseUrlPath={base}"]
+    flags = [f"--server.headless={str(reader is None).lower()}", f"--server.port={port}"]
+    flags += ["--server.fileWatcherType=none", f"--server.baseUrlPath={base}"]
     environment = os.environ | {"PYTHONPATH": str(APP.parent), "HOME": str(working_folder)}
+    environment |= {} if reader is None else {"BROWSER": reader}
     with (working_folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [*command, *flags, "--", str(folder)],

@@ -47,13 +47,16 @@ def test_a_narrow_window_does_not_scroll_sideways(visit: Visit, name: str) -> No
 def test_the_language_of_the_browser(visit: Visit) -> None:
     page = visit("accumulation", locale="zh-CN")
     expect(page.get_by_role("heading", level=1)).to_have_text("梯度累积")
+    expect(page.locator("html")).to_have_attribute("lang", "zh")
 
 
 def test_the_language_switch_changes_the_page_and_the_link(visit: Visit) -> None:
     page = visit("accumulation")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
     page.get_by_role("radio", name="中文").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("梯度累积")
     expect(page).to_have_url(re.compile("lang=zh"))
+    expect(page.locator("html")).to_have_attribute("lang", "zh")
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text("梯度累积")
 
