@@ -16,6 +16,7 @@ from gradviz.figures.numbers import table_format
 
 RARE = ("micro", "cosine", "step_ratio", "zeros")  # shown only where any layer has them
 EXACT, COUNT = ("%.2e", 90), ("%d", 80)
+LETTER, WIDEST = 8, 270  # pixels of a name
 
 
 def show_moment_table(reading: Reading, moment: Moment, kind: Kind, record: LayerFlow) -> None:
@@ -39,7 +40,7 @@ def show_moment_table(reading: Reading, moment: Moment, kind: Kind, record: Laye
         for place, layer in enumerate(record.layers)
     ]
     columns = numbers("flow", position=("%d", 50), accumulated=("%.2e", 100), micro=EXACT, maximum=EXACT)
-    columns |= texts("flow", layer=270, condition=130)
+    columns |= texts("flow", layer=_width(record), condition=130)
     zeros = (table_format(facts.values["zeros"]), 80)
     columns |= numbers("flow_column", numel=COUNT, cosine=("%.2f", 70), step_ratio=EXACT, zeros=zeros)
     columns |= texts("flow_column", type=105, shape=95)
@@ -61,10 +62,15 @@ def show_change_table(record: FlowChange) -> None:
         }
         for place, layer in enumerate(record.before.layers)
     ]
-    columns = numbers("flow", position=("%d", 50)) | texts("flow", layer=380, condition=180)
+    columns = numbers("flow", position=("%d", 50)) | texts("flow", layer=_width(record.before), condition=180)
     ratio = (table_format(record.ratio), 95)
     columns |= numbers("flow_column", first=EXACT, second=EXACT, ratio=ratio)
     show_table("gradient_flow.table", rows, columns)
+
+
+def _width(record: LayerFlow) -> int:
+    """Of the column of names: in a narrow window, numbers are to be seen beside short ones."""
+    return min(WIDEST, 24 + LETTER * max(map(len, record.layers), default=0))
 
 
 def _condition(record: LayerFlow, place: int) -> str:

@@ -77,10 +77,10 @@ class Picture:
     def of(cls, figure: Any, record: Any) -> Picture:
         """Take the words out of the figure; one without anything drawn is its sentence alone."""
         words = figure.layout.title
+        sentence = _plain(figure.layout.meta["sentence"])
         if not figure.data:
-            reasons = (_plain(annotation.text) for annotation in figure.layout.annotations)
-            return cls(None, _plain(words.text), " ".join(reasons), record)
-        picture = cls(figure, _plain(words.text), _plain(figure.layout.meta["sentence"]), record)
+            return cls(None, _plain(words.text), sentence, record)
+        picture = cls(figure, _plain(words.text), sentence, record)
         untitled(figure)
         figure.update_layout(paper_bgcolor=None)  # the page's own: a saved image is legible anywhere
         return picture

@@ -131,7 +131,8 @@ def spread_updates(events: pd.DataFrame, *, most: int, pieces: int) -> list[tupl
 def _reason(story: RunStory, usable: int) -> str:
     """Why nothing can be said of these windows; empty where something can."""
     reasons = {
-        "nothing": not len(story.update),
+        "nothing": not story.has_shares
+        and not story.accumulated.any(),  # no row of them can be read, or is there
         "ranks": story.ranks > 1,
         "shares": not story.has_shares,
         "single": bool((story.length <= 1).all()),

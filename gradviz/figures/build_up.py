@@ -10,7 +10,7 @@ from gradviz.figures.canvas import blank, hover, no_hover, sheet
 from gradviz.figures.names import short_name
 from gradviz.figures.palette import BLUE, CYAN, GREEN, NEUTRAL, RED, YELLOW, faded
 from gradviz.figures.value_axis import Floats, Integers
-from gradviz.texts import text
+from gradviz.texts import joined, text
 
 _REGIONS = (("aligned", CYAN), ("healthy", GREEN), ("noisy", YELLOW), ("conflicting", RED))
 _FAULTS = ("not_reset", "edited", "nonfinite", "incomplete")
@@ -56,16 +56,19 @@ def _title(build_up: BuildUp, language: str) -> str:
 
 def _sentence(build_up: BuildUp, language: str) -> str:
     n, used, total = int(build_up.k[-1]), build_up.used, build_up.total
-    sentence = text(f"figure.build_up.{build_up.region or 'few'}_sentence", language)
-    sentence += " " + text("figure.build_up.counted", language, n=n, used=used, total=total)
+    sentences = [
+        text(f"figure.build_up.{build_up.region or 'few'}_sentence", language),
+        text("figure.build_up.counted", language, n=n, used=used, total=total),
+    ]
     left_out = [
         text(f"figure.build_up.{fault}", language, count=getattr(build_up, fault))
         for fault in _FAULTS
         if getattr(build_up, fault)
     ]
     if left_out:
-        sentence += " " + text("figure.build_up.left_out", language, reasons=", ".join(left_out))
-    return sentence
+        reasons = text("figure.word.comma", language).join(left_out)
+        sentences.append(text("figure.build_up.left_out", language, reasons=reasons))
+    return joined(sentences, language)
 
 
 def _bounds(k: Floats) -> dict[str, tuple[Floats, Floats]]:

@@ -79,10 +79,9 @@ def blank(title: str, key: str, language: str, **values: object) -> go.Figure:
     figure = sheet(title, height=260)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
-    sentence = "<br>".join(_wrapped(text(key, language, **values), 60))
-    figure.add_annotation(
-        text=sentence, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font_size=15
-    )
+    figure.update_layout(meta={"sentence": text(key, language, **values)})
+    lines = "<br>".join(_wrapped(figure.layout.meta["sentence"], 60))
+    figure.add_annotation(text=lines, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font_size=15)
     return figure
 
 

@@ -11,7 +11,7 @@ from gradviz.figures.distribution import limits_sentence, named, share_text
 from gradviz.figures.exponent_axis import Column, ExponentAxis, exponent_axis
 from gradviz.figures.palette import BLUE, NEUTRAL, faded
 from gradviz.schema import ZEROS_BIN
-from gradviz.texts import text
+from gradviz.texts import joined, text
 
 ROWS = 24  # ridges that can be told apart
 OVERLAP = 2.4  # height of the tallest, in distances between two
@@ -52,15 +52,11 @@ def plot_distribution_ridge(distribution: Distribution, *, language: str = "en")
 
 
 def _sentence(distribution: Distribution, merged: Distribution, language: str) -> str:
-    sentence = limits_sentence(merge_updates(distribution, rows=1), language)
+    sentences = [limits_sentence(merge_updates(distribution, rows=1), language)]
     if merged is not distribution:
-        sentence += " " + text(
-            "figure.distribution.merged",
-            language,
-            each=int(merged.updates[0]),
-            count=int(merged.updates.sum()),
-        )
-    return sentence
+        counts = {"each": int(merged.updates[0]), "count": int(merged.updates.sum())}
+        sentences.append(text("figure.distribution.merged", language, **counts))
+    return joined(sentences, language)
 
 
 def _updates(merged: Distribution, row: int) -> str:

@@ -15,7 +15,7 @@ from gradviz.figures.layer_flow_pen import LayerPen
 from gradviz.figures.names import hovered_name
 from gradviz.figures.numbers import number
 from gradviz.figures.palette import BLUE, NEUTRAL, YELLOW
-from gradviz.texts import text
+from gradviz.texts import joined, text
 
 Floats = NDArray[np.float64]
 _LEAST = 2.0  # the axis reaches at least from a half to the double
@@ -75,7 +75,8 @@ def _sentence(change: FlowChange, language: str) -> str:
         most=number(float(ratio.max())),
         count=len(ratio),
     )
-    return sentence + (" " + text("figure.flow_change.apart", language, count=apart) if apart else "")
+    left_out = [text("figure.flow_change.apart", language, count=apart)] if apart else []
+    return joined([sentence, *left_out], language)
 
 
 def _hover(change: FlowChange, rows: NDArray[np.bool_], pen: LayerPen) -> dict[str, object]:

@@ -13,7 +13,7 @@ from gradviz.figures.names import hovered_name, short_name
 from gradviz.figures.numbers import number
 from gradviz.figures.palette import BLUE, CYAN, GREEN, NEUTRAL, PURPLE, YELLOW, faded
 from gradviz.figures.value_axis import Floats, ValueAxis, value_axis
-from gradviz.texts import text
+from gradviz.texts import joined, text
 
 GUIDE = 1e-3  # the usual rule of thumb
 _CHOSEN = (YELLOW, PURPLE, CYAN, GREEN, "#EE8866", "#BBBBBB")  # the last two of Tol's light set
@@ -48,19 +48,14 @@ def plot_update_ratio(record: UpdateRatio, *, layers: Sequence[str] = (), langua
 
 def _sentence(record: UpdateRatio, language: str) -> str:
     middle = record.band[2][~np.isnan(record.band[2])]
-    sentence = text(
-        "figure.update_ratio.sentence",
-        language,
-        first=number(float(middle[0])),
-        last=number(float(middle[-1])),
-        count=int(record.weights.sum()),
-    )
+    ends = {"first": number(float(middle[0])), "last": number(float(middle[-1]))}
+    sentences = [text("figure.update_ratio.sentence", language, count=int(record.weights.sum()), **ends)]
     missing = int(np.isnan(record.band[2]).sum())
     if missing:
-        sentence += " " + text("figure.update_ratio.missing", language, count=missing * record.each)
+        sentences.append(text("figure.update_ratio.missing", language, count=missing * record.each))
     if record.each > 1:
-        sentence += " " + text("figure.update_ratio.merged", language, each=record.each)
-    return sentence
+        sentences.append(text("figure.update_ratio.merged", language, each=record.each))
+    return joined(sentences, language)
 
 
 def _heights(axis: ValueAxis, values: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 
 import pytest
@@ -9,6 +10,8 @@ from dashboard_sparkline import svg
 from dashboard_words import NAME_LENGTH, escape, printable
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.app.opening import Open, spoken
 
 WORD_JOINER = "\u2060"
 
@@ -91,3 +94,12 @@ def test_what_is_not_finite_is_a_red_tick_in_a_sparkline() -> None:
 @pytest.mark.parametrize("values", [[], [0.0], [None], [0.0, 0.0, 0.0]])
 def test_a_sparkline_of_nothing_is_no_error(values: list[float | None]) -> None:
     svg(values, list(range(len(values))))
+
+
+@pytest.mark.parametrize("run", ["never-resets", "diverges-to-nan", "mixed-precision-clipped"])
+@pytest.mark.parametrize("page", ["accumulation", "gradient_flow", "heat_map", "diagnosis"])
+def test_chinese_has_no_spaces_between_its_letters_and_sentences(
+    open_page: Open, page: str, run: str
+) -> None:
+    words = spoken(open_page(page, run=f"samples:{run}", lang="zh"))
+    assert re.findall(r".*(?:[\u4e00-\u9fff] [\u4e00-\u9fff]|[。，；：] ).*", words) == []
