@@ -58,7 +58,8 @@ async def opened_in_browser(_app: object) -> AsyncIterator[None]:
     if not get_option("server.headless"):
         host, port = get_option("server.address"), get_option("server.port")
         host = "localhost" if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
-        address = f"http://{host}:{port}{_root()}"
+        scheme = "https" if get_option("server.sslCertFile") else "http"
+        address = f"{scheme}://{host}:{port}{_root()}"
         threading.Thread(
             target=webbrowser.open, args=(address,), daemon=True
         ).start()  # some wait for its end
