@@ -139,6 +139,11 @@ class RunStory:
         return np.asarray((self.edits.held > 0) & (self.edits.wiped == self.edits.held))
 
     @cached_property
+    def cleared(self) -> Flags:
+        """Windows [W] in which all that stood was cleared between two micro-steps, also what the last one had left."""
+        return np.asarray(np.bincount(self.edits.window[self.wiped], minlength=len(self.update)) > 0)
+
+    @cached_property
     def tails(self) -> Flags:
         """Windows [W] that begin with a leftover, which was cleared once, and are of the usual length after it."""
         usual = self.usual_length
@@ -148,6 +153,20 @@ class RunStory:
         if usual is None:
             return np.zeros(len(self.update), dtype=np.bool_)
         return np.asarray((times == 1) & (place < usual) & (self.length - place == usual))
+
+    @cached_property
+    def preceded(self) -> Flags:
+        """Windows [W] that are whole after what came first was cleared: another's turn, whose backwards came by here.
+
+        Whole are as many micro-steps as declared, else as the first window had, if it was not cleared inside.
+        """
+        last = np.zeros(len(self.update), dtype=np.int64)
+        np.maximum.at(last, self.edits.window[self.wiped], self.edits.micro_step[self.wiped])
+        first = int(np.argmax(self.consumed)) if self.consumed.any() else None
+        whole = self.declared
+        if whole is None and first is not None and last[first] == 0:
+            whole = int(self.length[first])
+        return np.asarray((last > 0) & (self.length - last == (whole or 0)))
 
     @cached_property
     def sound(self) -> Flags:

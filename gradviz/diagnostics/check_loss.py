@@ -26,7 +26,7 @@ def check_loss_not_divided(story: RunStory) -> list[Finding]:
     How to read it: the line is Omega; it should lie on 1.
     Requires: the weight of the loss, and a window that was not clipped.
     """
-    windows = story.full & ~story.skipped & (story.length > 1)
+    windows = story.full & ~story.skipped & ~story.cleared & (story.length > 1)
     need(windows.any(), "long_windows")
     need(windows.sum() >= WINDOWS, "windows")
     weights = loss_weights(story)

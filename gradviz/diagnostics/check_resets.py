@@ -18,12 +18,13 @@ EMPTY_UPDATES = 2
 def check_not_reset(story: RunStory) -> list[Finding]:
     """`not-reset`: what the last update consumed is still there when the next window begins, and is consumed again.
 
-    Rule: G_0 != 0 at the first backward after an update, in 3 windows or more whose own update consumed the layer.
+    Rule: G_0 != 0 at the first backward after an update, in 3 windows or more whose own update consumed the layer and
+    in which it was not cleared before that.
     How to read it: the line is ||G_0||; it should lie on zero.
     Requires: updates that were seen; `reset` events.
     """
     need(story.consumed.any(), "updates")
-    stale = story.stale_layers & ~_orphans(story)[:, None]
+    stale = story.stale_layers & ~_orphans(story)[:, None] & ~story.cleared
     windows = np.asarray(stale.any(axis=0))
     if windows.sum() < WINDOWS:
         return []
@@ -75,12 +76,13 @@ def check_reset_inside_window(story: RunStory) -> list[Finding]:
     """`reset-inside-window`: the sum is cleared between two micro-steps, so that only the last ones count.
 
     Rule: gradients that the window's update should have consumed were cleared before it, 3 times or more.
-    A leftover that is cleared once before a whole window is `tail-dropped` instead.
+    A leftover that is cleared once before a whole window is `tail-dropped` instead. Where what follows the clearing
+    is a whole window, as declared or as the first one was, others' backwards came first (the turns of a GAN).
     How to read it: the line counts how often a window was cleared inside; it should be zero.
     Requires: two micro-steps in some window.
     """
     need((story.length > 1).any(), "long_windows")
-    cleared = story.wiped & ~story.tails[story.edits.window]
+    cleared = story.wiped & ~(story.tails | story.preceded)[story.edits.window]
     if cleared.sum() < WIPES:
         return []
     times = np.bincount(story.edits.window[cleared], minlength=len(story.update))
