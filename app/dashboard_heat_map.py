@@ -89,13 +89,16 @@ def wanted_layers(reading: Reading, choice: Choice) -> list[str]:
     return found
 
 
-def map_part(reading: Reading, layers: list[str], choice: Choice) -> HeatMap:
-    """The map, what it is made of, and what a box or a mark in it leads to."""
+def map_part(reading: Reading, layers: list[str], choice: Choice) -> HeatMap | None:
+    """The map, what it is made of, and what a box or a mark in it leads to; None where there is nothing to choose."""
     picture, strip = draw_map(reading, layers, choice, _levels(reading, choice))
     found: HeatMap = picture.record
     if found.unknown.size and found.unknown.all():
         st.info(say("heat_map.unknown"), icon=":material/functions:")
-        return found
+        return None
+    if picture.figure is None:
+        show_picture(MAP, picture)
+        return None
     _forget_what_rows_replace()
     selected = selection(found, choice)
     identity = (reading.stamp, choice)
@@ -178,9 +181,6 @@ def _levels(reading: Reading, choice: Choice) -> dict[str, Level]:
 
 def _map_and_strip(picture: Picture, strip: Picture, found: HeatMap) -> None:
     """Beside each other, row by row; on a narrow screen one below the other."""
-    if picture.figure is None:
-        show_picture(MAP, picture)
-        return
     with picture_head(MAP, picture):
         st.header(escape(picture.title), anchor=False, help=say(f"{MAP}.help"), width="content")
     st.caption(escape(picture.sentence))

@@ -10,8 +10,9 @@ import dashboard_heat_map as parts
 import dashboard_heat_map_pictures as pictures
 import pytest
 
+from gradviz.schema import RunState
 from tests.app.opening import Open, assert_sound, spoken
-from tests.app.recorded import NAMES, record_run
+from tests.app.recorded import NAMES, open_writer, record_run, write_windows
 
 
 def charts(app: Any) -> list[dict[str, Any]]:
@@ -38,7 +39,7 @@ def test_a_row_a_layer_and_a_column_an_update(open_page: Open, run: str) -> None
     assert_sound(app)
     assert rows_shown(app) == list(NAMES)
     assert "A cell is one layer at one update." in words(app)
-    assert "1 cells hold NaN or Inf" in words(app)
+    assert "Cells with NaN or Inf: 1" in words(app)
     assert "Drag a box over the map" in words(app)
 
 
@@ -182,3 +183,14 @@ def test_rows_can_be_chosen_by_name(open_page: Open, run: str) -> None:
     assert f"Selected: updates 0 to 39 of {NAMES[1]}" in words(app)
     app.multiselect(key="widget.rows").unselect(NAMES[1]).run()
     assert "Drag a box over the map" in words(app)
+
+
+def test_where_there_is_no_map_nothing_is_offered_to_choose_from_it(open_page: Open, folder: Path) -> None:
+    writer = open_writer(folder)
+    write_windows(writer, [2], under_way=True)
+    writer.flush()
+    app = open_page("heat_map", run=writer.path.name)
+    assert_sound(app)
+    assert "No update was recorded" in words(app)
+    assert "Drag a box" not in spoken(app)
+    writer.close(RunState.FINISHED)

@@ -211,7 +211,7 @@ def test_merged_columns_thinned_layers_and_broken_cells_are_said() -> None:
     sentence = plot_heat_map(found).layout.title.subtitle.text.replace("<br>", " ")
     assert "the mean of up to 16 updates" in sentence
     assert "the 4 of 900 layers" in sentence
-    assert "1 cells hold NaN or Inf" in sentence
+    assert "Cells with NaN or Inf: 1" in sentence
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

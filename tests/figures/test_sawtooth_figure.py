@@ -34,7 +34,7 @@ def test_the_line_rises_and_falls_vertically_to_the_observed_reset() -> None:
     line = next(trace for trace in figure.data if trace.name == LAYER and trace.type == "scatter")
     assert line.x.tolist() == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8]
     assert line.y[[0, 5, 10]].tolist() == [0, 0, 0]
-    assert "All 2 windows start from zero." in figure.layout.title.subtitle.text
+    assert "Every window starts from zero: 2 of 2." in figure.layout.title.subtitle.text
 
 
 def test_a_missing_reset_is_red_with_its_residual() -> None:

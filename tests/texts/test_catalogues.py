@@ -50,7 +50,7 @@ def test_chinese_is_chinese() -> None:
 
 
 def test_values_are_filled_in() -> None:
-    assert text("figure.sawtooth.clean", total=12) == "All 12 windows start from zero."
+    assert text("figure.sawtooth.clean", total=12) == "Every window starts from zero: 12 of 12."
     assert "12" in text("figure.sawtooth.clean", "zh", total=12)
 
 
