@@ -20,11 +20,17 @@ def check_run(path: Path, *, fail_on: Level, as_json: bool, verbose: bool) -> bo
     from gradviz.diagnostics import examine
     from gradviz.store import open_run
 
-    diagnosis = examine(open_run(path.absolute()))
+    run = open_run(path.absolute())
+    diagnosis = examine(run)
     if as_json:
-        print_json(_as_json(path, diagnosis))
+        print_json(_as_json(path, diagnosis) | {"damaged": len(run.damaged)})
     else:
         _print(diagnosis, verbose=verbose)
+        if run.damaged:
+            say(
+                f"{len(run.damaged)} damaged parts could not be read; `gradviz summary` names them",
+                style="yellow",
+            )
     return all(finding.level.rank < fail_on.rank for finding in diagnosis.findings)
 
 

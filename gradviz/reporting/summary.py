@@ -28,7 +28,7 @@ def facts_of(run: Run, story: RunStory, language: str) -> Html:
         "lengths": _lengths(story, language),
         "ranks": ", ".join(map(str, run.ranks)) if len(run.ranks) > 1 else "",
         "dropped": str(run.dropped) if run.dropped else "",
-        "damaged": "\n".join(f"{part.path.name}: {part.reason}" for part in run.damaged),
+        "damaged": "\n".join(part.reason for part in run.damaged),
         "torch": str(metadata.get("torch_version") or ""),
         "folder": run.path.name,  # not its path: a report travels
     }

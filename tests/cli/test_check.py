@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Command
 from tests.cli.test_runs import record
+from tests.comparable_runs import record_alike
 
 SICK, HEALTHY, VANISHING = "never-resets", "healthy-transformer-n8", "vanishing-deep-sigmoid"
 
@@ -72,6 +73,14 @@ def test_a_run_that_is_not_there(gradviz: Command, command: str) -> None:
     answer = gradviz(command, "no-such-run")
     assert answer.code == 2
     assert answer.err.startswith("gradviz: Run 'no-such-run' not found")
+
+
+def test_what_could_not_be_read_is_said(gradviz: Command, tmp_path: Path) -> None:
+    run = record_alike(tmp_path, "damaged")
+    part = next((run / "gradients").rglob("part-*.parquet"))
+    part.write_bytes(part.read_bytes()[:-20])
+    assert "1 damaged parts could not be read; `gradviz summary` names them" in gradviz("check", run).out
+    assert json.loads(gradviz("check", run, "--json").out)["damaged"] == 1
 
 
 def test_advice_in_one_paragraph(gradviz: Command) -> None:
