@@ -50,8 +50,9 @@ def opened(folder: Path) -> dict[str, Run]:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     folder = tmp_path_factory.mktemp("ranks")
-    trainings.train("alone", str(folder))
-    launch(folder, *WAYS, *FLAT, PIPELINE)
+    for way in ("alone", "alone-large"):
+        trainings.train(way, str(folder))
+    launch(folder, *WAYS, *FLAT, PIPELINE, "ddp-large")
     return opened(folder)
 
 
@@ -101,6 +102,19 @@ def test_what_went_into_a_window_weighs_one(runs: dict[str, Run], way: str) -> N
 @pytest.mark.parametrize("way", ["ddp", "ddp-view", "ddp-given", "fsdp", "fsdp1", TENSOR_PARALLEL])
 def test_synchronised_every_micro_step_the_whole_sawtooth_is_there(runs: dict[str, Run], way: str) -> None:
     assert_equal(rows(runs[way], "micro_step"), rows(runs["alone"], "micro_step"))
+
+
+def test_a_large_gradient_is_looked_at_once_it_is_the_average(runs: dict[str, Run]) -> None:
+    """What was measured as it passed is a rank's own."""
+    assert_equal(rows(runs["ddp-large"], "micro_step"), rows(runs["alone-large"], "micro_step"))
+    assert_equal(rows(runs["ddp-large"], "update"), rows(runs["alone-large"], "update"))
+
+
+@pytest.mark.parametrize("way", ["ddp", "ddp-view", "ddp-given"])
+def test_no_cosine_of_a_share_with_the_average(runs: dict[str, Run], way: str) -> None:
+    """It would not be that of g_k with what g_k is added to."""
+    assert runs[way].gradients(phases="micro_step", rank=0)["cosine"].isna().all()
+    assert rows(runs["alone"], "micro_step")["cosine"].notna().any()
 
 
 @pytest.mark.parametrize("way", WAYS)

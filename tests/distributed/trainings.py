@@ -31,10 +31,12 @@ TENSOR_PARALLEL = "tensor-parallel"
 FLAT = ("fsdp1-flat", "fsdp1-flat-no-sync")  # FSDP1 without `use_orig_params`: one parameter for each unit
 
 
-def model() -> nn.Sequential:
+def model(width: int = 5) -> nn.Sequential:
     """Layers of shapes that two ranks cannot share evenly, in float64: the order of a sum must not matter."""
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3), nn.Tanh(), nn.Linear(3, 1)).double()
+    return nn.Sequential(
+        nn.Linear(6, width), nn.Tanh(), nn.Linear(width, 3), nn.Tanh(), nn.Linear(3, 1)
+    ).double()
 
 
 def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -90,7 +92,7 @@ def cut_by_tensors(plain: nn.Module) -> nn.Module:
 
 def train(way: str, folder: str, *, rank: int = 0, world_size: int = 1) -> None:
     """Nine micro-batches, of which each rank sees its share of the examples."""
-    plain = model()
+    plain = model(width=1500) if "large" in way else model()  # gradients that are measured as they pass
     net = wrapped(way, plain)
     part, parts = (0, 1) if way == TENSOR_PARALLEL else (rank, world_size)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)

@@ -153,6 +153,9 @@ def test_every_number_of_a_loop(dtype: torch.dtype) -> None:
         for row, g, big in zip(rows(event), own, accumulated, strict=True):
             np.testing.assert_allclose(row[:4], expected(big)[:4], rtol=1e-6)
             np.testing.assert_allclose(row[5:9], expected(g)[:4], rtol=1e-6)
+            assert np.isnan(row[PREVIOUS_SQUARES]) == (dtype is torch.bfloat16), (
+                "of what is rounded no cosine follows"
+            )
 
 
 def test_the_cosine_follows_from_the_norms() -> None:
