@@ -51,8 +51,9 @@ def test_a_narrow_heat_map_is_cells_and_not_names(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("width", [660, 900, 1280])
-def test_every_choice_about_a_heat_map_is_seen_whole(visit: Visit, width: int) -> None:
-    page = visit("heat_map?run=samples:healthy-transformer-n8", viewport={"width": width, "height": HEIGHT})
+@pytest.mark.parametrize("name", ["accumulation", "heat_map"])
+def test_every_choice_about_a_picture_is_seen_whole(visit: Visit, name: str, width: int) -> None:
+    page = visit(f"{name}?run=samples:healthy-transformer-n8", viewport={"width": width, "height": HEIGHT})
     groups = page.locator(".st-key-controls [data-testid=stButtonGroup] [role=radiogroup]")
     expect(groups).to_have_count(3)
     settle(page)
