@@ -158,6 +158,18 @@ def test_every_number_of_a_loop(dtype: torch.dtype) -> None:
             )
 
 
+def test_a_short_window_shifts_no_later_label() -> None:
+    def two_epochs(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        zero_of_the_model(model, optimizer)
+        zero_of_the_model(model, optimizer)
+
+    windows = [
+        " ".join([f"r{u}", *(f"m{u}.{k + 1}" for k in range(n)), f"u{u}.{n}"])
+        for u, n in enumerate([3, 3, 1] * 2)
+    ]
+    assert " ".join(run(two_epochs).labels()) == " ".join([*windows, "r6"])
+
+
 def test_the_cosine_follows_from_the_norms() -> None:
     model = make_model()
     recorder, writer = record(model)
