@@ -43,10 +43,12 @@ class Colours:
 
     def levels(self) -> NDArray[Any]:
         """A whole number for each cell; zero, NaN and nothing stand on shelves below all numbers."""
-        levels = np.clip(np.nan_to_num(self.decades), self.low, self.high)
+        levels = np.rint(self._number(np.clip(np.nan_to_num(self.decades), self.low, self.high)))
+        if self.shelves:  # the lowest number would stand on their edge, and have their colour
+            levels = np.maximum(levels, np.floor(self._number(self.low)) + 1)
         for place, (_, _, cells) in enumerate(self.shelves):
-            levels = np.where(cells, self._height(place), levels)
-        return np.asarray(np.rint(self._number(levels)), dtype=np.int16 if self.fine else np.uint8)
+            levels = np.where(cells, np.rint(self._number(self._height(place))), levels)
+        return np.asarray(levels, dtype=np.int16 if self.fine else np.uint8)
 
     @property
     def least(self) -> float:

@@ -63,6 +63,20 @@ def test_zero_missing_and_nan_have_colours_of_their_own() -> None:
     assert [text(f"figure.heat_map.{name}") for name in ("zero", "broken", "missing")] == named[:3]
 
 
+@pytest.mark.parametrize("hovered", [0, 100], ids=["bytes", "thousandths"])
+@pytest.mark.parametrize("seed", range(20))
+def test_the_smallest_numbers_do_not_look_like_what_is_none(seed: int, hovered: int) -> None:
+    value = np.random.default_rng(seed).lognormal(sigma=0.2 * (seed + 1), size=(4, 6))
+    value[1, 0] = np.nan
+    found = replace(odd_map(), value=value, total=np.nan_to_num(value))
+    trace = plot_heat_map(found, hovered=hovered).data[0]
+    below = max(place for (place, colour), (_, above) in pairwise(trace.colorscale) if colour == above)
+    edge = max(place for place, _ in trace.colorscale if place < 0.5)
+    assert below < edge
+    numbers = (trace.z[np.isfinite(value)].astype(float) - trace.zmin) / (trace.zmax - trace.zmin)
+    assert numbers.min() > edge
+
+
 def test_shelves_that_nobody_stands_on_are_not_drawn() -> None:
     figure = plot_heat_map(random_map(3, 5))
     assert not {text(f"figure.heat_map.{name}") for name in ("zero", "broken", "missing")} & set(
