@@ -100,8 +100,9 @@ class Spoiled:
 def assert_told(events: pd.DataFrame, whole: pd.DataFrame, where: str) -> None:
     """Each event is as it was; or, where its own part is damaged, what the gradients tell of it and nothing else."""
     untold = events["seconds"].isna()
-    moments, rest = events.loc[untold, list(MOMENT)], events[untold].drop(columns=list(MOMENT))
+    moments, rest = events.loc[untold, list(MOMENT)], events[untold].drop(columns=[*MOMENT, "loss_is_nan"])
     assert rest.isna().all(axis=None), where
+    assert not events.loc[untold, "loss_is_nan"].any(), where
     for some in (moments, events[~untold]):
         assert_some_of(some.reset_index(drop=True), whole, ["event"], f"{where}: events")
 
