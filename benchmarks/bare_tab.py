@@ -3,7 +3,7 @@
 Playwright turns on the protocol's domain `Runtime` in every page. V8 then looks up where each error was made, and reads
 all of Plotly's 4.7 MB again for each function around it: 0.7 s of the processor that no reader's browser takes. A tab
 of this kind is opened beside Playwright's own, over its session with the browser, and leaves that domain off. It keeps
-the time itself, too: to ask it again and again how far it is would take a fifth of a processor.
+the time itself, too: to ask it again and again how far it is would take the processor away from what is measured.
 """
 
 from __future__ import annotations
