@@ -60,9 +60,8 @@ async def opened_in_browser(_app: object) -> AsyncIterator[None]:
         host = "localhost" if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
         scheme = "https" if get_option("server.sslCertFile") else "http"
         address = f"{scheme}://{host}:{port}{_root()}"
-        threading.Thread(
-            target=webbrowser.open, args=(address,), daemon=True
-        ).start()  # some wait for its end
+        # beside the server: some browsers give the word back only when they are closed
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     yield
 
 

@@ -87,9 +87,8 @@ def _table(shelf: str, runs: Mapping[str, RunSummary], *, whole: bool) -> None:
     others = [one for run_id, one in runs.items() if whole and run_id not in visible and _is_unknown(one)]
 
     def rows() -> None:
-        with section(
-            f"runs.{shelf}", heading=False
-        ):  # Streamlit's own card of a fragment that fails offers no details
+        # Streamlit's own card of a fragment that fails offers no details
+        with section(f"runs.{shelf}", heading=False):
             _rows(shelf, page, len(runs), visible, opened)
             if others:
                 known = len(runs) - sum(map(_is_unknown, runs.values()))

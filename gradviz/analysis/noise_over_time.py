@@ -131,8 +131,8 @@ def spread_updates(events: pd.DataFrame, *, most: int, pieces: int) -> list[tupl
 def _reason(story: RunStory, usable: int) -> str:
     """Why nothing can be said of these windows; empty where something can."""
     reasons = {
-        "nothing": not story.has_shares
-        and not story.accumulated.any(),  # no row of them can be read, or is there
+        # no row of them is there, or can be read
+        "nothing": not (story.has_shares or story.accumulated.any()),
         "ranks": story.ranks > 1,
         "shares": not story.has_shares,
         "single": bool((story.length <= 1).all()),

@@ -28,7 +28,7 @@ def check_run(path: Path, *, fail_on: Level, as_json: bool, verbose: bool) -> bo
         _print(diagnosis, verbose=verbose)
         if run.damaged:
             say(
-                f"{len(run.damaged)} damaged parts could not be read; `gradviz summary` names them",
+                f"Damaged parts that could not be read: {len(run.damaged)}. `gradviz summary` names them.",
                 style="yellow",
             )
     return all(finding.level.rank < fail_on.rank for finding in diagnosis.findings)

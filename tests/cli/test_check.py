@@ -79,7 +79,7 @@ def test_what_could_not_be_read_is_said(gradviz: Command, tmp_path: Path) -> Non
     run = record_alike(tmp_path, "damaged")
     part = next((run / "gradients").rglob("part-*.parquet"))
     part.write_bytes(part.read_bytes()[:-20])
-    assert "1 damaged parts could not be read; `gradviz summary` names them" in gradviz("check", run).out
+    assert "Damaged parts that could not be read: 1." in gradviz("check", run).out
     assert json.loads(gradviz("check", run, "--json").out)["damaged"] == 1
 
 
